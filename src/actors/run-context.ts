@@ -1,0 +1,48 @@
+/** What a run's actors share beside the bus: the lane's session, the durable store and the small state that outlives a restart. */
+import type { ArmName } from "../contracts/config.ts";
+import type { DatasetBuffers } from "../contracts/dataset.ts";
+import type { SessionSpec } from "../contracts/plan.ts";
+import type { SeedStateTable } from "../contracts/seed-state.ts";
+import type { TrainingLane } from "../workers/lane.ts";
+import type { SessionSnapshot } from "../workers/session-state.ts";
+
+/** A checkpoint as Tolaria needs it. */
+export interface SavedRun {
+  readonly epoch: number;
+  readonly elapsedMs: number;
+  readonly session: SessionSnapshot;
+}
+
+export interface RunContext {
+  readonly runId: string;
+  readonly arm: ArmName;
+  /** False trains the host alone: every command to grow is refused. */
+  readonly growth: boolean;
+  readonly spec: SessionSpec;
+  readonly dataset: DatasetBuffers;
+  readonly lane: TrainingLane;
+  readonly table: SeedStateTable;
+  readonly seedIds: readonly string[];
+  /** Aborted when a person asked to end the run (Ctrl-C). */
+  readonly interrupt: AbortSignal;
+  readonly boundaryTimeoutMs: number;
+  readonly boundaryRetryMs: number;
+  readonly boundaryAttemptsMax: number;
+  readonly checkpointEveryEpochs: number;
+  /** Start from here instead of from the beginning. */
+  readonly resume?: SavedRun;
+  /** Writes a checkpoint and returns its folder. */
+  readonly saveCheckpoint: (epoch: number, elapsedMs: number, session: SessionSnapshot) => Promise<string>;
+  /** The newest checkpoint of this run, or what it was resumed from. */
+  readonly lastCheckpoint: () => Promise<SavedRun | undefined>;
+  readonly finished: (end: { readonly outcome: "done" | "stopped" | "failed"; readonly reason: string }) => void;
+
+  /** The lane holds a session of this run. */
+  opened: boolean;
+  /** Numbers the publications of windows: a window that is run again after a loss is news. */
+  epochsPublished: number;
+  /** Training time of earlier generations of Tolaria. */
+  elapsedBeforeMs: number;
+  /** The host step that was last rolled back to, and how often in a row. */
+  rollbackPlace: { hostStep: number; times: number };
+}

@@ -1,0 +1,158 @@
+/**
+ * The shell that every service actor stands in: one bus connection under its own name, one bounded mailbox, one way to crash.
+ *
+ * A1 All messages of an actor pass through its mailbox: it handles one at a time.
+ * A2 A durable message is acknowledged only after its handler is done; one that did not fit in the mailbox is not acknowledged.
+ * A3 A handler that throws ends the actor; its supervisor decides what follows.
+ * A4 A lost connection ends the actor.
+ * A5 After `stop` or a crash the connection is closed and no handler starts.
+ */
+import type { Bus, MessageContext } from "../bus/bus.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import type { Clock, Log } from "../contracts/ports.ts";
+import type { ActorName, PayloadOf, ReplyOf, RequestSubject, SubjectName } from "../contracts/subjects.ts";
+import { Deferred } from "../supervision/deferred.ts";
+import { createMailbox, type DeadLetter } from "../supervision/mailbox.ts";
+import type { ChildStats, Exit, RunningChild } from "../supervision/spec.ts";
+
+/** What the node hands to every actor. */
+export interface ActorPorts {
+  readonly connect: (name: ActorName) => Promise<Bus>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly mailboxMessagesMax: number;
+  readonly onDeadLetter: (actor: ActorName, subject: string, reason: string) => void;
+}
+
+/** What an actor sees of its shell. */
+export interface ActorScope {
+  readonly name: ActorName;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Aborted when the actor is to end. */
+  readonly signal: AbortSignal;
+  on<S extends SubjectName>(
+    subject: S,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => void | Promise<void>,
+  ): Promise<void>;
+  answer<S extends RequestSubject>(
+    subject: S,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => ReplyOf<S> | Promise<ReplyOf<S>>,
+  ): Promise<void>;
+  /** Runs a task of the actor's own in its mailbox, after the messages that wait. */
+  enqueue(name: string, task: () => void | Promise<void>): void;
+  /** Ends the actor: as a crash with the error, or as its normal end. */
+  end(error?: unknown): void;
+  /** Called once when the actor ends, before its connection closes. */
+  onEnd(dispose: () => void | Promise<void>): void;
+}
+
+interface Task {
+  readonly subject: string;
+  readonly run: () => void | Promise<void>;
+  readonly drop: (reason: string) => void;
+}
+
+/** Starts an actor: connects, lets `build` subscribe, and returns what a supervisor needs. */
+export const startActor = async (
+  name: ActorName,
+  ports: ActorPorts,
+  build: (scope: ActorScope) => Promise<void>,
+): Promise<RunningChild> => {
+  const log = ports.log.child({ actor: name });
+  const bus = await ports.connect(name);
+  const controller = new AbortController();
+  const disposers: (() => void | Promise<void>)[] = [];
+  const exited = new Deferred<Exit>();
+  let ending = false;
+
+  const mailbox = createMailbox<Task>({
+    capacity: ports.mailboxMessagesMax,
+    clock: ports.clock,
+    handler: (task) => task.run(),
+    onCrash: (error) => finish({ kind: "crash", error }), // A3
+    onDeadLetter: ({ message, reason }: DeadLetter<Task>) => {
+      message.drop(reason);
+      if (reason !== "closed") ports.onDeadLetter(name, message.subject, reason);
+    },
+  });
+
+  const finish = (exit: Exit): void => {
+    if (ending) return;
+    ending = true;
+    void (async () => {
+      controller.abort(new ServiceError(`${name} is ending`));
+      void mailbox.close("drop"); // A5
+      for (const dispose of disposers.reverse()) {
+        try {
+          await dispose();
+        } catch (error) {
+          log.warn("a disposer failed", { error });
+        }
+      }
+      await bus.close().catch((error: unknown) => log.warn("closing the connection failed", { error }));
+      exited.resolve(exit);
+    })();
+  };
+
+  void bus.closed.then((reason) =>
+    finish({ kind: "crash", error: new ServiceError(`${name} lost its connection to the bus: ${reason}`) }),
+  ); // A4
+
+  /** A2: resolves when the handler is done, rejects when it never ran. */
+  const throughMailbox = <T>(subject: string, handler: () => T | Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      mailbox.enqueue({
+        subject,
+        run: async () => {
+          try {
+            resolve(await handler());
+          } catch (error) {
+            reject(error);
+            throw error;
+          }
+        },
+        drop: (reason) => reject(new ServiceError(`${name} did not handle a message on ${subject}: ${reason}`, { subject })),
+      });
+    });
+
+  const scope: ActorScope = {
+    name,
+    bus,
+    clock: ports.clock,
+    log,
+    signal: controller.signal,
+    on: async (subject, handler) => {
+      await bus.subscribe(subject, (payload, context) => throughMailbox(subject, () => handler(payload, context)));
+    },
+    answer: async (subject, handler) => {
+      await bus.respond(subject, (payload, context) => throughMailbox(subject, () => handler(payload, context)));
+    },
+    enqueue: (task, run) => {
+      throughMailbox(task, run).catch((error: unknown) =>
+        log.debug("a task of the actor's own did not complete", { task, error }),
+      );
+    },
+    end: (error) => finish(error === undefined ? { kind: "normal" } : { kind: "crash", error }),
+    onEnd: (dispose) => disposers.push(dispose),
+  };
+
+  try {
+    await build(scope);
+  } catch (error) {
+    finish({ kind: "crash", error });
+    await exited.promise;
+    throw error;
+  }
+
+  return {
+    exited: exited.promise,
+    stop: async () => {
+      finish({ kind: "shutdown" });
+      await exited.promise;
+    },
+    kill: () => finish({ kind: "crash", error: new ServiceError(`${name} was killed`) }),
+    inspect: (): ChildStats => mailbox.stats(),
+  };
+};

@@ -1,0 +1,331 @@
+/**
+ * Tolaria, the training orchestrator: asks at every boundary what comes next, has the lane do it, and tells the bus.
+ *
+ * T1 A window is published before the next one starts.
+ * T2 Training waits for nobody: when Kasmina does not answer in time and only the host is in training, the host goes on.
+ * T3 A window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
+ * T4 A session outlives this actor: a new generation takes up the lane's session where it stands, and only a lost lane goes
+ *    back to the last checkpoint.
+ * T5 A run ends once, with the last checkpoint written and, when it is done, the test data read.
+ */
+import { describeError, TrainingError } from "../contracts/errors.ts";
+import type { BoundaryReply, EpochPlan, EpochResult, SessionStatus } from "../contracts/plan.ts";
+import { delay } from "../contracts/ports.ts";
+import type { InputOf, PayloadOf } from "../contracts/subjects.ts";
+import type { RunningChild } from "../supervision/spec.ts";
+import type { KernelArtifacts, LaneOutcome } from "../workers/lane.ts";
+import { fetchAsset, storeAsset } from "./library-client.ts";
+import type { RunContext, SavedRun } from "./run-context.ts";
+import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
+
+type Finished = Extract<PayloadOf<"system.events.run">, { kind: "finished" }>;
+
+export const startTolaria = (ports: ActorPorts, run: RunContext): Promise<RunningChild> =>
+  startActor("tolaria", ports, async (scope) => {
+    const tolaria = new Tolaria(scope, run);
+    scope.onEnd(run.lane.onProgress((progress) => tolaria.progress(progress)));
+    scope.onEnd(() => tolaria.saveElapsed());
+    // The loop is the actor's whole life, so it runs beside the mailbox and not in it.
+    tolaria.loop().then(
+      () => scope.end(),
+      (error: unknown) => scope.end(error),
+    );
+  });
+
+class Tolaria {
+  readonly #scope: ActorScope;
+  readonly #run: RunContext;
+  readonly #startedMs: number;
+
+  constructor(scope: ActorScope, run: RunContext) {
+    this.#scope = scope;
+    this.#run = run;
+    this.#startedMs = scope.clock.monotonicMs();
+  }
+
+  progress({
+    runId,
+    epoch,
+    work,
+    step,
+    steps,
+    loss,
+  }: {
+    runId: string;
+    epoch: number;
+    work: string;
+    step: number;
+    steps: number;
+    loss: number;
+  }): void {
+    if (runId !== this.#run.runId) return;
+    void this.#scope.bus.publish("telemetry.run.progress", { runId, arm: this.#run.arm, epoch, work, step, steps, loss });
+  }
+
+  saveElapsed(): void {
+    this.#run.elapsedBeforeMs += this.#scope.clock.monotonicMs() - this.#startedMs;
+  }
+
+  async loop(): Promise<void> {
+    let status = await this.#takeUp();
+    await this.#publishHost(status);
+    await this.#tell(
+      {
+        kind: "started",
+        runId: this.#run.runId,
+        arm: this.#run.arm,
+        dataset: this.#run.dataset.name,
+        engine: this.#run.spec.engine,
+        host: status.host,
+        flopsMax: status.flopsMax,
+        epochSteps: this.#run.spec.epochSteps,
+        hostSteps: this.#run.spec.hostSteps,
+        ...(this.#run.resume === undefined ? {} : { resumedAtEpoch: this.#run.resume.epoch }),
+      },
+      `${this.#run.runId}:started`,
+    );
+    let result = status.lastResult;
+    let paused = false;
+
+    while (!this.#scope.signal.aborted) {
+      if (this.#run.interrupt.aborted) return this.#finish("stopped", "interrupted", status);
+      const reply = await this.#askKasmina(status, result);
+      if (reply.kind === "stop") return this.#finish("stopped", reply.reason, status);
+      if (reply.kind === "pause") {
+        if (!paused) await this.#tell({ kind: "paused", runId: this.#run.runId, epoch: status.epoch });
+        paused = true;
+        await delay(this.#scope.clock, reply.askAgainMs, this.#scope.signal);
+        continue;
+      }
+      if (paused) await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
+      paused = false;
+      // A host window that had no room for a step has still applied what the boundary asked for.
+      if (result?.budgetUsed && result.work === "host" && reply.plan.before.length === 0 && reply.plan.work.kind === "host") {
+        return this.#finish("done", "the FLOPs budget is used", status);
+      }
+      const verdict = await this.#noteRollbacks(reply.plan, status);
+      if (verdict !== undefined) return this.#finish("failed", verdict, status);
+      if (result !== undefined && this.#checkpointDue(reply.plan, result)) await this.#checkpoint(status.epoch);
+
+      const outcome = await this.#window(reply.plan);
+      if (this.#scope.signal.aborted) return;
+      if (outcome === undefined) {
+        status = await this.#restoreAfterLoss();
+        result = status.lastResult;
+        continue;
+      }
+      if (outcome.interrupted) continue;
+      result = outcome;
+      status = {
+        ...status,
+        epoch: outcome.epoch,
+        hostStep: outcome.hostStep,
+        flops: outcome.flops,
+        host: outcome.host ?? status.host,
+      };
+      if (outcome.host !== undefined) await this.#publishHost(status);
+      await this.#publishEpoch(outcome, status);
+    }
+  }
+
+  /** T4 */
+  async #takeUp(): Promise<SessionStatus> {
+    const { lane, runId } = this.#run;
+    if (this.#run.opened) {
+      const standing = await lane.status(runId).catch((error: unknown) => {
+        this.#scope.log.warn("the lane holds no session of this run", { error: describeError(error) });
+        return { kind: "lost", reason: describeError(error) } as const;
+      });
+      if (standing.kind === "done") return standing.value;
+      return this.#restoreAfterLoss();
+    }
+    const status = await this.#open();
+    this.#run.opened = true;
+    return this.#run.resume === undefined ? status : this.#restore(this.#run.resume);
+  }
+
+  async #open(): Promise<SessionStatus> {
+    const { lane, spec, dataset, table, seedIds } = this.#run;
+    return this.#expectDone(await lane.open({ spec, dataset, table, seedIds }), "open the session");
+  }
+
+  async #restore(saved: SavedRun): Promise<SessionStatus> {
+    const kernels = await this.#kernels(saved.session.state.kernelHashes);
+    return this.#expectDone(await this.#run.lane.restore(this.#run.runId, saved.session, kernels), "restore the session");
+  }
+
+  async #restoreAfterLoss(): Promise<SessionStatus> {
+    const saved = await this.#run.lastCheckpoint();
+    this.#scope.log.warn("the training lane was lost", { runId: this.#run.runId, backToEpoch: saved?.epoch ?? 0 });
+    const status = await this.#open();
+    return saved === undefined ? status : this.#restore(saved);
+  }
+
+  #expectDone<T>(outcome: LaneOutcome<T>, what: string): T {
+    if (outcome.kind === "done") return outcome.value;
+    throw new TrainingError(`the training lane could not ${what}: ${outcome.reason}`);
+  }
+
+  /** T2 */
+  async #askKasmina(status: SessionStatus, result: EpochResult | undefined): Promise<BoundaryReply> {
+    const { runId, arm, growth } = this.#run;
+    const question: InputOf<"control.kasmina.boundary"> = {
+      runId,
+      arm,
+      growth,
+      status: { host: status.host, epoch: status.epoch, flopsMax: status.flopsMax },
+      ...(result === undefined ? {} : { result }),
+    };
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#scope.bus.request("control.kasmina.boundary", question, {
+        timeoutMs: this.#run.boundaryTimeoutMs,
+      });
+      if (outcome.kind === "reply") return outcome.value;
+      this.#scope.signal.throwIfAborted();
+      this.#scope.log.warn("Kasmina did not answer at a boundary", { epoch: status.epoch, attempt, reason: outcome.reason });
+      const hostOnly = result === undefined || (result.work === "host" && result.anomalies.length === 0 && !result.budgetUsed);
+      if (hostOnly && attempt > 1) return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
+      if (attempt >= this.#run.boundaryAttemptsMax)
+        throw new TrainingError(`Kasmina did not answer at the boundary after window ${status.epoch}: ${outcome.reason}`);
+      await delay(this.#scope.clock, this.#run.boundaryRetryMs, this.#scope.signal);
+    }
+  }
+
+  #hostPlan(epoch: number): EpochPlan {
+    return {
+      runId: this.#run.runId,
+      epoch,
+      before: [],
+      work: { kind: "host", steps: this.#run.spec.epochSteps },
+      measureSignal: false,
+    };
+  }
+
+  /** Undefined when the lane was lost. */
+  async #window(plan: EpochPlan): Promise<EpochResult | undefined> {
+    const hashes = plan.before.flatMap((action) => (action.kind === "load_kernel" ? [action.kernelHash] : []));
+    const outcome = await this.#run.lane.run(plan, await this.#kernels(hashes));
+    return outcome.kind === "done" ? outcome.value : undefined;
+  }
+
+  /** A kernel that cannot be fetched is left out; the lane reports it as missing and gate 1 fails. */
+  async #kernels(hashes: readonly string[]): Promise<KernelArtifacts> {
+    const kernels: Record<string, KernelArtifacts[string]> = {};
+    for (const hash of hashes) {
+      const fetched = await fetchAsset(this.#scope.bus, "kernel", hash);
+      if (fetched.kind === "found") kernels[hash] = fetched.asset;
+      else this.#scope.log.error("a kernel could not be fetched", { hash, reason: fetched.reason });
+    }
+    return kernels;
+  }
+
+  /** T3. The reason to give up, if there is one. */
+  async #noteRollbacks(plan: EpochPlan, status: SessionStatus): Promise<string | undefined> {
+    const rollback = plan.before.find((action) => action.kind === "rollback");
+    if (rollback === undefined) return undefined;
+    const place = this.#run.rollbackPlace;
+    const times = place.hostStep === status.hostStep ? place.times + 1 : 1;
+    this.#run.rollbackPlace = { hostStep: status.hostStep, times };
+    await this.#tell({
+      kind: "rolled_back",
+      runId: this.#run.runId,
+      epoch: status.epoch,
+      reason: rollback.reason,
+      rollbacks: times,
+    });
+    if (times <= this.#run.spec.governor.rollbacksMax) return undefined;
+    return `rolled back ${times - 1} times at host step ${status.hostStep} and failed again: ${rollback.reason}`;
+  }
+
+  #checkpointDue(plan: EpochPlan, result: EpochResult): boolean {
+    if (result.anomalies.length > 0) return false;
+    const every = this.#run.checkpointEveryEpochs;
+    return (every > 0 && result.epoch % every === 0) || plan.before.some((action) => action.kind === "keep");
+  }
+
+  /** A checkpoint that cannot be written is told and costs nothing else: the one before it stays. */
+  async #checkpoint(epoch: number): Promise<string | undefined> {
+    const { runId, lane } = this.#run;
+    try {
+      const snapshot = this.#expectDone(await lane.snapshot(runId), "take a snapshot");
+      const file = await this.#run.saveCheckpoint(epoch, this.#elapsedMs(), snapshot);
+      await this.#tell({ kind: "checkpoint", runId, epoch, file });
+      return file;
+    } catch (error) {
+      const reason = describeError(error);
+      this.#scope.log.error("a checkpoint could not be written", { runId, epoch, reason });
+      await this.#tell({ kind: "checkpoint_failed", runId, epoch, reason });
+      return undefined;
+    }
+  }
+
+  /** T5 */
+  async #finish(outcome: Finished["outcome"], reason: string, status: SessionStatus): Promise<void> {
+    const { runId, arm, lane, spec } = this.#run;
+    if (outcome !== "failed") await this.#checkpoint(status.epoch);
+    const test = outcome === "done" ? this.#expectDone(await lane.test(runId), "read the test data") : undefined;
+    const damage =
+      spec.damage === undefined || status.damagedSite === undefined
+        ? undefined
+        : { site: status.damagedSite, kind: spec.damage.kind, live: spec.damage.live };
+    await this.#tell(
+      {
+        kind: "finished",
+        runId,
+        arm,
+        outcome,
+        reason,
+        ...(test === undefined ? {} : { testAccuracy: test.accuracy }),
+        ...(damage === undefined ? {} : { damage }),
+      },
+      `${runId}:finished`,
+    );
+    await lane.close(runId);
+    this.#run.finished({ outcome, reason });
+  }
+
+  async #publishHost(status: SessionStatus): Promise<void> {
+    const host = this.#expectDone(await this.#run.lane.host(this.#run.runId), "hand out its host");
+    const stored = await storeAsset(this.#scope.bus, {
+      kind: "host",
+      asset: { schemaVersion: 1, host },
+      inputs: [],
+      producer: "tolaria",
+    });
+    if (stored.kind === "refused")
+      this.#scope.log.warn("the host is not in the library; nothing can be grown", {
+        hash: status.host.hash,
+        reason: stored.reason,
+      });
+  }
+
+  /** T1 */
+  async #publishEpoch(result: EpochResult, status: SessionStatus): Promise<void> {
+    const packet = {
+      runId: this.#run.runId,
+      arm: this.#run.arm,
+      result,
+      flopsMax: status.flopsMax,
+      elapsedMs: this.#elapsedMs(),
+    };
+    await this.#publish("system.events.epoch", packet, `${this.#run.runId}:epoch:${result.epoch}:${this.#run.epochsPublished++}`);
+  }
+
+  #tell(event: InputOf<"system.events.run">, messageId?: string): Promise<void> {
+    return this.#publish("system.events.run", event, messageId);
+  }
+
+  async #publish<S extends "system.events.run" | "system.events.epoch">(
+    subject: S,
+    payload: InputOf<S>,
+    messageId?: string,
+  ): Promise<void> {
+    const sent = await this.#scope.bus.publish(subject, payload, messageId === undefined ? {} : { messageId });
+    if (sent.kind === "failed")
+      throw new TrainingError(`an event could not be published on ${subject}: ${sent.reason}`, { subject });
+  }
+
+  #elapsedMs(): number {
+    return (this.#run.resume?.elapsedMs ?? 0) + this.#run.elapsedBeforeMs + this.#scope.clock.monotonicMs() - this.#startedMs;
+  }
+}

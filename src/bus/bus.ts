@@ -1,0 +1,52 @@
+/** Oona's interface: what an actor may do on the bus. One connection and one identity per actor. */
+import type { InputOf, PayloadOf, ReplyOf, RequestSubject, SubjectName } from "../contracts/subjects.ts";
+
+export interface MessageContext {
+  readonly id: string;
+  readonly sender: string;
+  readonly sentAtMs: number;
+  readonly traceId: string;
+  /** How often a durable message was handed over before this time. */
+  readonly redeliveries: number;
+}
+
+export interface SendOptions {
+  /** Continue this trace; left out, a new one begins. */
+  readonly traceId?: string;
+  /** Same id within the stream's window: stored once. */
+  readonly messageId?: string;
+  readonly timeoutMs?: number;
+}
+
+/** `unavailable`: nobody answers on the subject. `invalid`: the message or the reply does not fit its schema. */
+export type RequestOutcome<T> =
+  | { readonly kind: "reply"; readonly value: T }
+  | { readonly kind: "timeout" | "unavailable" | "invalid" | "denied"; readonly reason: string };
+
+export type PublishOutcome = { readonly kind: "sent" } | { readonly kind: "failed"; readonly reason: string };
+
+export interface Subscription {
+  close(): Promise<void>;
+}
+
+export interface Bus {
+  readonly principal: string;
+  /** A durable subject's message is in its stream when this resolves with `sent`. */
+  publish<S extends SubjectName>(subject: S, payload: InputOf<S>, options?: SendOptions): Promise<PublishOutcome>;
+  request<S extends RequestSubject>(subject: S, payload: InputOf<S>, options?: SendOptions): Promise<RequestOutcome<ReplyOf<S>>>;
+  /**
+   * On a durable subject each actor has one durable consumer; a message is acknowledged when the handler resolves,
+   * redelivered (bounded) when it rejects, and a dead letter after that.
+   */
+  subscribe<S extends SubjectName>(
+    subject: S,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => void | Promise<void>,
+  ): Promise<Subscription>;
+  respond<S extends RequestSubject>(
+    subject: S,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => Promise<ReplyOf<S>>,
+  ): Promise<Subscription>;
+  /** Resolves with the reason when the connection is lost for good. */
+  readonly closed: Promise<string>;
+  close(): Promise<void>;
+}

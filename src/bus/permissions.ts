@@ -1,0 +1,91 @@
+/**
+ * Who may say and hear what, as the NATS server enforces it: allow-lists generated from the subject table. Pure.
+ *
+ * P1 A principal publishes only the subjects whose `publishers` name it; the observer publishes none.
+ * P2 It subscribes only the subjects whose `listeners` name it; an actor hears a durable subject through its own consumer alone.
+ * P3 Nobody hears the inbox of another principal.
+ * P4 An answer may go to the reply subject of a message that was received, once, and nowhere else.
+ * P5 Of JetStream an actor reaches its own consumers; streams and consumers are made by the supervisor alone.
+ */
+import { type Principal, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
+import { consumerSpecs, isActor, streamNames, streamOf } from "./streams.ts";
+
+export interface SubjectRule {
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+}
+
+export interface Permissions {
+  readonly publish: SubjectRule;
+  readonly subscribe: SubjectRule;
+  /** Answers allowed for each message received, and for how long. */
+  readonly responses: { readonly max: number; readonly expiresSeconds: number };
+}
+
+/** Every principal's replies arrive under a prefix of its own. */
+export const inboxPrefix = (principal: Principal): string => `_INBOX.${principal}`;
+
+export const mayPublish = (principal: Principal, subject: SubjectName): boolean =>
+  (subjects[subject].publishers as readonly Principal[]).includes(principal);
+
+export const mayListen = (principal: Principal, subject: SubjectName): boolean =>
+  (subjects[subject].listeners as readonly Principal[]).includes(principal);
+
+/** The $SRV verbs of the NATS services framework (ADR-32 of the NATS architecture repository). */
+const verbs = ["PING", "INFO", "STATS"] as const;
+
+const responses = { max: 1, expiresSeconds: 600 } as const;
+
+const consumerApi = (principal: Principal): string[] =>
+  consumerSpecs
+    .filter(({ actor }) => actor === principal)
+    .flatMap(({ stream, durable }) => [
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
+      `$JS.ACK.${stream}.${durable}.>`, // P5
+    ]);
+
+const adminApi = (): string[] => [
+  "$JS.API.INFO",
+  ...streamNames.flatMap((stream) => [
+    ...["CREATE", "UPDATE", "INFO"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
+    `$JS.API.STREAM.MSG.GET.${stream}`,
+    `$JS.API.CONSUMER.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.INFO.${stream}.>`,
+  ]),
+];
+
+/** Where the server tells of messages that were handed over too often. */
+export const maxDeliveriesAdvisory = (stream: string): string => `$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.${stream}.>`;
+
+/**
+ * @param principals everybody with a user on the server: the inboxes of the others are closed to this one
+ */
+export const permissionsOf = (principal: Principal, principals: readonly Principal[]): Permissions => {
+  const publishes = subjectNames.filter((subject) => mayPublish(principal, subject)); // P1
+  const listens = subjectNames.filter((subject) => mayListen(principal, subject) && !(isActor(principal) && streamOf(subject))); // P2
+  if (!isActor(principal))
+    return {
+      publish: { allow: [...publishes, ...verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])], deny: [] },
+      // A person's own client picks inboxes of its own, so all are open but those that belong to somebody. P3
+      subscribe: {
+        allow: [...listens, "_INBOX.>"],
+        deny: principals.filter((other) => other !== principal).map((other) => `${inboxPrefix(other)}.>`),
+      },
+      responses,
+    };
+  const admin = principal === "supervisor";
+  return {
+    publish: { allow: [...publishes, ...consumerApi(principal), ...(admin ? adminApi() : [])], deny: [] },
+    subscribe: {
+      allow: [
+        ...listens,
+        `${inboxPrefix(principal)}.>`, // P3
+        ...verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.${principal}`, `$SRV.${verb}.${principal}.*`]),
+        ...(admin ? streamNames.map(maxDeliveriesAdvisory) : []),
+      ],
+      deny: [],
+    },
+    responses, // P4
+  };
+};

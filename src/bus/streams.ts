@@ -1,0 +1,67 @@
+/** What JetStream keeps, for how long, and which durable consumers there are: all of it follows from the subject table. Pure. */
+import { type ActorName, actorNames, type Principal, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
+
+export const streamNames = ["EVENTS", "COMPILATION", "REPORTS"] as const;
+export type StreamName = (typeof streamNames)[number];
+
+export interface StreamSpec {
+  readonly name: StreamName;
+  readonly subjects: readonly SubjectName[];
+  /**
+   * `limits` keeps messages until the bounds push them out. `interest` drops a message once every listening actor has
+   * acknowledged it: for one listener that is a work queue, and several nodes that share an actor's consumer share its work.
+   */
+  readonly retention: "limits" | "interest";
+  /** What happens at the bound: the oldest goes, or the sender is told that the stream is full. */
+  readonly whenFull: "drop-oldest" | "refuse";
+  readonly bytesMax: number;
+  readonly ageMsMax: number;
+  /** The same message id within this time is stored once. */
+  readonly duplicateWindowMs: number;
+}
+
+export interface ConsumerSpec {
+  readonly stream: StreamName;
+  readonly actor: ActorName;
+  readonly subject: SubjectName;
+  readonly durable: string;
+}
+
+const dayMs = 86_400_000;
+
+/** Share of the storage, age and rule of each stream; what is left of the storage is JetStream's own. */
+const rules = {
+  EVENTS: { share: 0.5, ageMsMax: 7 * dayMs, retention: "limits", whenFull: "drop-oldest" },
+  COMPILATION: { share: 0.2, ageMsMax: dayMs, retention: "interest", whenFull: "refuse" },
+  REPORTS: { share: 0.2, ageMsMax: 30 * dayMs, retention: "limits", whenFull: "drop-oldest" },
+} as const satisfies Record<StreamName, { share: number; ageMsMax: number } & Pick<StreamSpec, "retention" | "whenFull">>;
+
+export const streamOf = (subject: SubjectName): StreamName | undefined => {
+  const entry: { readonly stream?: StreamName } = subjects[subject];
+  return entry.stream;
+};
+
+export const isActor = (principal: Principal): principal is ActorName => (actorNames as readonly string[]).includes(principal);
+
+/** JetStream names hold no dots. */
+export const durableName = (actor: ActorName, subject: SubjectName): string => `${actor}-${subject.replaceAll(".", "-")}`;
+
+/** @param storageBytesMax bytes on disk that all streams share */
+export const streamSpecs = (storageBytesMax: number): readonly StreamSpec[] =>
+  streamNames.map((name) => ({
+    name,
+    subjects: subjectNames.filter((subject) => streamOf(subject) === name),
+    retention: rules[name].retention,
+    whenFull: rules[name].whenFull,
+    bytesMax: Math.max(1, Math.floor(storageBytesMax * rules[name].share)),
+    ageMsMax: rules[name].ageMsMax,
+    duplicateWindowMs: 120_000,
+  }));
+
+/** One durable consumer for each actor that listens to a durable subject. People look at such a subject live instead. */
+export const consumerSpecs: readonly ConsumerSpec[] = subjectNames.flatMap((subject) => {
+  const stream = streamOf(subject);
+  if (!stream) return [];
+  const listeners: readonly Principal[] = subjects[subject].listeners;
+  return listeners.filter(isActor).map((actor) => ({ stream, actor, subject, durable: durableName(actor, subject) }));
+});

@@ -1,0 +1,36 @@
+/** What the node tells the terminal, and how commands start a node. The node knows no terminal; the terminal knows no actor. */
+import type { EsperConfig } from "../contracts/config.ts";
+import type { Envelope } from "../contracts/envelope.ts";
+import type { Clock, Entropy, Log } from "../contracts/ports.ts";
+import type { Report } from "../contracts/report.ts";
+
+export interface NodeView {
+  /** Every message on `system.events.*`, `telemetry.*` and `innovation.*`, in the order in which it came. Never throws. */
+  onMessage(envelope: Envelope): void;
+  /** A line of plain text for the person, for example which engine is used. */
+  note(text: string): void;
+}
+
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+}
+
+export interface RunNodeOptions {
+  readonly config: EsperConfig;
+  readonly ports: NodePorts;
+  readonly view: NodeView;
+  /** Aborted once to end cleanly. */
+  readonly signal: AbortSignal;
+  /** Checkpoint folder to continue from. */
+  readonly resume?: string;
+  readonly reportFile?: string;
+}
+
+export interface RunNodeResult {
+  readonly report: Report;
+  readonly exitCode: number;
+}
+
+export type RunNode = (options: RunNodeOptions) => Promise<RunNodeResult>;

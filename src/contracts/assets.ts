@@ -1,0 +1,100 @@
+/** Immutable assets in Urza, addressed by the SHA-256 of their canonical JSON. */
+import { z } from "zod";
+import { BlueprintRequest, Forecast } from "./commands.ts";
+import { Graph, Host } from "./graph.ts";
+import { ContentHash } from "./ids.ts";
+import { LifecycleState, LifecycleStep } from "./lifecycle.ts";
+import { PairedGain } from "./measure.ts";
+import { OptimizerConfig } from "./optimizer.ts";
+
+/** Where an asset comes from. */
+export const Provenance = z.strictObject({
+  producer: z.string(),
+  createdAtMs: z.number(),
+  /** Hashes of the assets that this one was made from. */
+  inputs: z.array(ContentHash).max(64),
+  toolchain: z.string(),
+});
+export type Provenance = z.infer<typeof Provenance>;
+
+/** A sub-network as a graph with input `in` and output `out`. */
+export const BlueprintIR = z.strictObject({
+  schemaVersion: z.literal(1),
+  name: z.string(),
+  request: BlueprintRequest,
+  graph: Graph,
+});
+export type BlueprintIR = z.infer<typeof BlueprintIR>;
+
+export const HostAsset = z.strictObject({ schemaVersion: z.literal(1), host: Host });
+export type HostAsset = z.infer<typeof HostAsset>;
+
+/** The programs that one kernel needs over its life; `jointStep` is the host's own step once the kernel is folded in. */
+export const kernelPrograms = [
+  "kernelStep",
+  "jointStep",
+  "grownEvaluate",
+  "foldedEvaluate",
+  "foldedSignal",
+  "foldedSpans",
+] as const;
+export type KernelProgramName = (typeof kernelPrograms)[number];
+
+/** What identifies a compilation: the same key gives the same kernel. */
+export const KernelKey = z.strictObject({
+  hostHash: ContentHash,
+  request: BlueprintRequest,
+  seedId: z.string(),
+  fromSite: z.string(),
+  toSite: z.string(),
+  engine: z.enum(["native", "wasm", "cpu"]),
+  engineVersion: z.string(),
+  optimizer: OptimizerConfig,
+  batchSize: z.int().min(1),
+  signalSamples: z.int().min(1),
+  signalFeatures: z.int().min(1),
+});
+export type KernelKey = z.infer<typeof KernelKey>;
+
+/** A blueprint compiled into step variants of one host (E13). Program bytes are base64. */
+export const CompiledKernelArtifact = z.strictObject({
+  schemaVersion: z.literal(1),
+  key: KernelKey,
+  blueprintHash: ContentHash,
+  /** The blueprint's parameters as they stand in the grown host, and the host with the bypass folded in. */
+  foldedHost: Host,
+  parameters: z.int().min(0),
+  programs: z.record(z.enum(kernelPrograms), z.strictObject({ bytes: z.string(), flops: z.number().min(0) })),
+});
+export type CompiledKernelArtifact = z.infer<typeof CompiledKernelArtifact>;
+
+export const AssetKind = z.enum(["blueprint", "host", "kernel"]);
+export type AssetKind = z.infer<typeof AssetKind>;
+
+/** Relative characteristics of a kernel on one machine. */
+export const KernelTags = z.strictObject({
+  kernelHash: ContentHash,
+  machine: z.string(),
+  tags: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
+});
+export type KernelTags = z.infer<typeof KernelTags>;
+
+/** The story of one trial, told when it ended (E18). */
+export const FieldReport = z.strictObject({
+  runId: z.string(),
+  seedId: z.string(),
+  site: z.string(),
+  fromSite: z.string(),
+  toSite: z.string(),
+  /** What was asked for, so that a failure counts against that blueprint. */
+  blueprint: BlueprintRequest.optional(),
+  blueprintHash: z.string().optional(),
+  kernelHash: z.string().optional(),
+  outcome: LifecycleState,
+  reason: z.string(),
+  forecast: Forecast.optional(),
+  measuredGain: PairedGain.optional(),
+  history: z.array(LifecycleStep),
+  trialFlops: z.number().min(0),
+});
+export type FieldReport = z.infer<typeof FieldReport>;

@@ -1,0 +1,160 @@
+/** The epoch boundary: what a lane is asked to do in the next window, and what it reports of it. */
+import { z } from "zod";
+import { DamageConfig, GovernorConfig, ModelConfig, MorphogeneticConfig } from "./config.ts";
+import { Anomaly, FlopsAccount, KernelMeasurement, Signal, Validation } from "./measure.ts";
+import { OptimizerConfig } from "./optimizer.ts";
+
+const count = z.int().min(0);
+
+/** A session is one host in training in a lane. */
+export const SessionSpec = z.strictObject({
+  runId: z.string(),
+  model: ModelConfig,
+  optimizer: OptimizerConfig,
+  schedule: z.enum(["constant", "cosine"]),
+  warmupSteps: count,
+  batchSize: z.int().min(1),
+  randomSeed: count,
+  damage: DamageConfig.optional(),
+  engine: z.enum(["native", "wasm", "cpu"]),
+  threads: z.int().min(1),
+  /** The host's steps if nothing but the host is trained; sets the FLOPs budget and the schedule's length. */
+  hostSteps: z.int().min(1),
+  epochSteps: z.int().min(1),
+  morphogenetic: MorphogeneticConfig,
+  governor: GovernorConfig,
+  progressHz: z.number().positive(),
+});
+export type SessionSpec = z.infer<typeof SessionSpec>;
+
+export const SiteSummary = z.strictObject({
+  site: z.string(),
+  kind: z.enum(["dense", "conv2d", "output"]),
+  /** Units or channels of the layer's input and of its output. */
+  inputWidth: z.int().min(1),
+  width: z.int().min(1),
+  /** Sites whose pre-activation a bypass from this site's input may legally add to. */
+  legalTargets: z.array(z.string()),
+});
+export type SiteSummary = z.infer<typeof SiteSummary>;
+
+export const HostSummary = z.strictObject({
+  name: z.string(),
+  /** SHA-256 of the host's canonical JSON. */
+  hash: z.string(),
+  parameters: count,
+  /** FLOPs of one optimizer step of the host, and of one forward pass over one batch. */
+  stepFlops: count,
+  forwardFlops: count,
+  sites: z.array(SiteSummary),
+});
+export type HostSummary = z.infer<typeof HostSummary>;
+
+export const SessionStatus = z.strictObject({
+  runId: z.string(),
+  /** Last window that is complete; 0 before the first. */
+  epoch: count,
+  hostStep: count,
+  host: HostSummary,
+  /** Where the damage was done, for the report and for no decision. */
+  damagedSite: z.string().optional(),
+  flopsMax: count,
+  flops: FlopsAccount,
+  /** The result of the last complete window, so that a boundary that was interrupted can be taken again. */
+  lastResult: z.lazy(() => EpochResult).optional(),
+});
+export type SessionStatus = z.infer<typeof SessionStatus>;
+
+/** Applied before the window's steps, in order. */
+export const BoundaryAction = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("load_kernel"),
+    seedId: z.string(),
+    kernelHash: z.string(),
+    fromSite: z.string(),
+    toSite: z.string(),
+  }),
+  /** FOSSILIZED: fold the kernel into the host. */
+  z.strictObject({ kind: z.literal("keep"), seedId: z.string() }),
+  /** CULLED: the host goes on as it stood when it was frozen, or from the twin. */
+  z.strictObject({ kind: z.literal("discard"), seedId: z.string(), continueFrom: z.enum(["host", "twin"]) }),
+  /** ROLLED_BACK: host, moments, random state, data cursor as in the last good snapshot. */
+  z.strictObject({ kind: z.literal("rollback"), seedId: z.string().optional(), reason: z.string() }),
+]);
+export type BoundaryAction = z.infer<typeof BoundaryAction>;
+
+export const Work = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("host"), steps: z.int().min(1) }),
+  /** Loads and dry-runs only (see `before`). */
+  z.strictObject({ kind: z.literal("load"), seedId: z.string() }),
+  z.strictObject({ kind: z.literal("train_kernel"), seedId: z.string(), steps: z.int().min(1) }),
+  z.strictObject({
+    kind: z.literal("graft"),
+    seedId: z.string(),
+    steps: z.int().min(1),
+    /** Progress of the schedule at the window's start and end, 0 to 1. */
+    progressFrom: z.number().min(0).max(1),
+    progressTo: z.number().min(0).max(1),
+  }),
+  z.strictObject({ kind: z.literal("stabilize"), seedId: z.string(), steps: z.int().min(2) }),
+  z.strictObject({ kind: z.literal("evaluate"), seedId: z.string() }),
+  z.strictObject({ kind: z.literal("fine_tune"), seedId: z.string(), steps: z.int().min(1) }),
+]);
+export type Work = z.infer<typeof Work>;
+
+export const EpochPlan = z.strictObject({
+  runId: z.string(),
+  /** Number of the window, from 1. */
+  epoch: z.int().min(1),
+  before: z.array(BoundaryAction).max(16),
+  work: Work,
+  /** Measure the signal at the window's end. */
+  measureSignal: z.boolean(),
+});
+export type EpochPlan = z.infer<typeof EpochPlan>;
+
+/** What Kasmina answers at a boundary. */
+export const BoundaryReply = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("run"), plan: EpochPlan }),
+  /** Nothing to do until a command resumes the run; asked again after the given time. */
+  z.strictObject({ kind: z.literal("pause"), askAgainMs: z.int().min(1) }),
+  z.strictObject({ kind: z.literal("stop"), reason: z.string() }),
+]);
+export type BoundaryReply = z.infer<typeof BoundaryReply>;
+
+export const EpochResult = z.strictObject({
+  runId: z.string(),
+  epoch: z.int().min(1),
+  work: z.enum(["host", "load", "train_kernel", "graft", "stabilize", "evaluate", "fine_tune"]),
+  seedId: z.string().optional(),
+  /** True when the stop flag ended the window early. */
+  interrupted: z.boolean(),
+  /** True when the FLOPs budget has no room for another host step. */
+  budgetUsed: z.boolean(),
+  steps: count,
+  hostStep: count,
+  durationMs: z.number().min(0),
+  trainLoss: z.number().optional(),
+  gradNorm: z.number().optional(),
+  validation: Validation.optional(),
+  flops: FlopsAccount,
+  parameters: count,
+  signal: Signal.optional(),
+  kernel: KernelMeasurement.optional(),
+  anomalies: z.array(Anomaly).max(64),
+  /** The host changed its shape at this window's start. */
+  host: HostSummary.optional(),
+  tensorBytes: count,
+});
+export type EpochResult = z.infer<typeof EpochResult>;
+
+/** From a lane while a window runs; at most `progressHz` a second. */
+export const LaneProgress = z.strictObject({
+  runId: z.string(),
+  epoch: z.int().min(1),
+  work: z.string(),
+  step: count,
+  steps: count,
+  loss: z.number(),
+});
+export type LaneProgress = z.infer<typeof LaneProgress>;

@@ -1,0 +1,277 @@
+/**
+ * The gates of a seed's life as pure predicates over measurements. Machine guards, reports and tests share them.
+ *
+ * G1 A measurement that is absent, of another kind, or not a number fails its gate; it never passes.
+ * G2 Every outcome says in words what was measured against which threshold, and carries the numbers.
+ */
+import type { RefusalCode } from "../contracts/commands.ts";
+import type { MorphogeneticConfig } from "../contracts/config.ts";
+import type { SeedTransition } from "../contracts/lifecycle.ts";
+import type { Anomaly, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
+
+export type Evidence = SeedTransition["evidence"];
+
+export interface GateOutcome {
+  readonly passed: boolean;
+  /** False when what the gate looks at was not measured. */
+  readonly measured: boolean;
+  readonly reason: string;
+  readonly evidence: Evidence;
+}
+
+type MeasurementOf<K extends KernelMeasurement["kind"]> = Extract<KernelMeasurement, { kind: K }>;
+
+/** The measurement of a window if it is of the wanted kind. */
+export const measuredAs = <K extends KernelMeasurement["kind"]>(
+  measurement: KernelMeasurement | undefined,
+  kind: K,
+): MeasurementOf<K> | undefined => (measurement?.kind === kind ? (measurement as MeasurementOf<K>) : undefined);
+
+/** Four significant digits: enough to compare, short enough to read. */
+export const shown = (value: number): string => String(Number(value.toPrecision(4)));
+
+const pass = (reason: string, evidence: Evidence): GateOutcome => ({ passed: true, measured: true, reason, evidence });
+const fail = (reason: string, evidence: Evidence): GateOutcome => ({ passed: false, measured: true, reason, evidence });
+/** G1 */
+const notMeasured = (what: string, evidence: Evidence = {}): GateOutcome => ({
+  passed: false,
+  measured: false,
+  reason: `${what} was not measured`,
+  evidence,
+});
+
+/** What gate 0 looks at, gathered at the boundary. */
+export interface GerminationFacts {
+  readonly siteKnown: boolean;
+  readonly spanLegal: boolean;
+  /** What the trial is expected to add and to cost; absent when nobody could tell. */
+  readonly parameters: number | undefined;
+  readonly parametersLeft: number;
+  readonly flops: number | undefined;
+  readonly flopsLeft: number;
+  /** The seed that holds the run's grafting lock; null when it is free. */
+  readonly lockHolder: string | null;
+  readonly embargoUntilEpoch: number;
+  /** Germinations already accepted in this window, and how many there may be. */
+  readonly adaptations: number;
+  readonly adaptationsMax: number;
+}
+
+export interface GateZeroOutcome extends GateOutcome {
+  /** Why a command is refused; null when it passed. */
+  readonly code: RefusalCode | null;
+}
+
+/** Gate 0: ids, span, embargo, grafting lock, germinations in this window, parameters and FLOPs. */
+export const gateZero = (facts: GerminationFacts, seedId: string, epoch: number): GateZeroOutcome => {
+  const evidence: Evidence = {
+    siteKnown: facts.siteKnown,
+    spanLegal: facts.spanLegal,
+    parametersLeft: facts.parametersLeft,
+    flopsLeft: facts.flopsLeft,
+    embargoUntilEpoch: facts.embargoUntilEpoch,
+    lock: facts.lockHolder ?? "free",
+    adaptations: facts.adaptations,
+    ...(facts.parameters === undefined ? {} : { parameters: facts.parameters }),
+    ...(facts.flops === undefined ? {} : { flops: facts.flops }),
+  };
+  const refuse = (code: RefusalCode, reason: string): GateZeroOutcome => ({ ...fail(`gate 0: ${reason}`, evidence), code });
+  if (!facts.siteKnown) return refuse("unknown_seed", "the host has no such site");
+  if (!facts.spanLegal) return refuse("span", "a bypass from this site to that target is not legal in this host");
+  if (epoch < facts.embargoUntilEpoch)
+    return refuse("embargo", `the site is under embargo until window ${facts.embargoUntilEpoch}; now ${epoch}`);
+  if (facts.lockHolder !== null && facts.lockHolder !== seedId)
+    return refuse("lock_held", `${facts.lockHolder} holds the grafting lock; one trial at a time in a run`);
+  if (!(facts.adaptations < facts.adaptationsMax))
+    return refuse("limit", `${facts.adaptations} germinations in this window; at most ${facts.adaptationsMax}`);
+  if (facts.parameters === undefined || facts.flops === undefined)
+    return { ...notMeasured("gate 0: what the trial costs", evidence), code: "budget" };
+  if (!(facts.parameters <= facts.parametersLeft))
+    return refuse("budget", `needs ${facts.parameters} parameters; ${facts.parametersLeft} left`);
+  if (!(facts.flops <= facts.flopsLeft))
+    return refuse("budget", `needs ${shown(facts.flops)} FLOPs; ${shown(facts.flopsLeft)} left`);
+  return {
+    ...pass(
+      `gate 0: reserved ${facts.parameters} of ${facts.parametersLeft} parameters and ${shown(facts.flops)} of ${shown(facts.flopsLeft)} FLOPs`,
+      evidence,
+    ),
+    code: null,
+  };
+};
+
+/** Gate 1: schema, hash and shapes of the loaded kernel fit this host. */
+export const gateOne = (measurement: KernelMeasurement | undefined): GateOutcome => {
+  const loaded = measuredAs(measurement, "loaded");
+  if (loaded === undefined) return notMeasured("gate 1: the kernel's fit to the host");
+  const evidence: Evidence = {
+    kernelHash: loaded.kernelHash,
+    parameters: loaded.parameters,
+    staticProblems: loaded.staticProblems.length,
+  };
+  return loaded.staticProblems.length === 0
+    ? pass("gate 1: the kernel fits the host", evidence)
+    : fail(`gate 1: ${loaded.staticProblems.slice(0, 3).join("; ")}`, evidence);
+};
+
+/** Gate 2: a dry run on a real batch gave the right shapes, finite numbers, in time. */
+export const gateTwo = (measurement: KernelMeasurement | undefined, latencyMsMax: number): GateOutcome => {
+  const dryRun = measuredAs(measurement, "loaded")?.dryRun;
+  if (dryRun === undefined) return notMeasured("gate 2: the dry run");
+  const evidence: Evidence = { ...dryRun, latencyMsMax };
+  if (!dryRun.shapesMatch) return fail("gate 2: the dry run's shapes differ from the host's", evidence);
+  if (!dryRun.finite) return fail("gate 2: the dry run gave values that are not finite", evidence);
+  return dryRun.latencyMs <= latencyMsMax
+    ? pass(`gate 2: dry run in ${shown(dryRun.latencyMs)} ms, at most ${shown(latencyMsMax)}`, evidence)
+    : fail(`gate 2: dry run took ${shown(dryRun.latencyMs)} ms, at most ${shown(latencyMsMax)}`, evidence);
+};
+
+/** Gates 1 and 2 together: what LOADING needs. */
+export const loadingGate = (measurement: KernelMeasurement | undefined, config: MorphogeneticConfig): GateOutcome => {
+  const one = gateOne(measurement);
+  if (!one.passed) return one;
+  const two = gateTwo(measurement, config.kernelLatencyMsMax);
+  return {
+    ...two,
+    reason: two.passed ? `${one.reason}; ${two.reason}` : two.reason,
+    evidence: { ...one.evidence, ...two.evidence },
+  };
+};
+
+const gainEvidence = (gain: PairedGain): Evidence => ({
+  gain: gain.mean,
+  gainLower: gain.lower,
+  gainUpper: gain.upper,
+  lossWithout: gain.lossWithout,
+  lossWith: gain.lossWith,
+  samples: gain.samples,
+  confidence: gain.confidence,
+});
+
+/** A paired gain whose lower bound exceeds `boundMin`, measured with at least the wanted confidence. */
+const gainGate = (
+  what: string,
+  gain: PairedGain | undefined,
+  boundMin: (gain: PairedGain) => number,
+  confidence: number,
+): GateOutcome => {
+  if (gain === undefined) return notMeasured(`${what}: the gain`);
+  const bound = boundMin(gain);
+  const evidence: Evidence = { ...gainEvidence(gain), boundMin: bound };
+  if (![gain.mean, gain.lower, gain.lossWithout, gain.lossWith, bound].every(Number.isFinite))
+    return fail(`${what}: the gain is not finite`, evidence);
+  if (gain.confidence < confidence - 1e-9)
+    return fail(`${what}: measured with confidence ${shown(gain.confidence)}, ${shown(confidence)} is needed`, evidence);
+  const interval = `${shown(gain.mean)}, lower ${shown(100 * gain.confidence)} % bound ${shown(gain.lower)}`;
+  return gain.lower > bound
+    ? pass(`${what}: gain ${interval} > ${shown(bound)}`, evidence)
+    : fail(`${what}: gain ${interval}, needs > ${shown(bound)}`, evidence);
+};
+
+/** TRAINING: enough steps, and the kernel's loss on validation is lower beyond its interval. */
+export const trainingGate = (
+  measurement: KernelMeasurement | undefined,
+  stepsDone: number,
+  config: MorphogeneticConfig,
+): GateOutcome => {
+  const trained = measuredAs(measurement, "trained");
+  if (trained === undefined) return notMeasured("training: the kernel's loss");
+  const outcome = gainGate(`training (${stepsDone} steps)`, trained.gain, () => 0, config.training.confidence);
+  const evidence: Evidence = { ...outcome.evidence, steps: stepsDone, loss: trained.loss };
+  return stepsDone >= config.training.steps
+    ? { ...outcome, evidence }
+    : fail(`training: ${stepsDone} of ${config.training.steps} steps done`, evidence);
+};
+
+/**
+ * The alarm of the graft's mode: passed means that it is off. `fixed` has none. The quantity that a mode watches must be measured.
+ */
+export const graftAlarmGate = (
+  measurement: KernelMeasurement | undefined,
+  config: MorphogeneticConfig["grafting"],
+): GateOutcome => {
+  const grafted = measuredAs(measurement, "grafted");
+  if (grafted === undefined) return notMeasured("grafting: alpha");
+  const evidence: Evidence = {
+    alpha: grafted.alpha,
+    mode: config.mode,
+    ...(grafted.drift === undefined ? {} : { drift: grafted.drift }),
+    ...(grafted.gradientRatio === undefined ? {} : { gradientRatio: grafted.gradientRatio }),
+  };
+  if (config.mode === "fixed") return pass("grafting: fixed schedule, no alarm", evidence);
+  const [name, value, limit] =
+    config.mode === "drift"
+      ? (["drift", grafted.drift, config.driftMax] as const)
+      : (["gradient ratio", grafted.gradientRatio, config.gradientRatioMax] as const);
+  if (value === undefined) return notMeasured(`grafting: ${name}`, evidence);
+  return value <= limit
+    ? pass(`grafting: ${name} ${shown(value)}, at most ${shown(limit)}`, evidence)
+    : fail(`grafting: ${name} ${shown(value)} exceeds ${shown(limit)}`, evidence);
+};
+
+/** GRAFTING is complete: the schedule is at its end, alpha was measured as 1, and no alarm is on. */
+export const graftGate = (
+  measurement: KernelMeasurement | undefined,
+  progress: number,
+  config: MorphogeneticConfig["grafting"],
+): GateOutcome => {
+  const alarm = graftAlarmGate(measurement, config);
+  const grafted = measuredAs(measurement, "grafted");
+  if (!alarm.passed || grafted === undefined) return alarm;
+  const evidence: Evidence = { ...alarm.evidence, progress };
+  return progress >= 1 && Math.abs(grafted.alpha - 1) <= 1e-6
+    ? pass(`grafting: alpha is 1; ${alarm.reason}`, evidence)
+    : fail(`grafting: alpha is ${shown(grafted.alpha)} at progress ${shown(progress)}, 1 is needed`, evidence);
+};
+
+/** STABILIZATION: the loss is steady over the window. */
+export const stabilizationGate = (measurement: KernelMeasurement | undefined, slopeMax: number): GateOutcome => {
+  const stabilized = measuredAs(measurement, "stabilized");
+  if (stabilized?.relativeSlope === undefined) return notMeasured("stabilization: the loss's slope");
+  const evidence: Evidence = { relativeSlope: stabilized.relativeSlope, slopeMax, meanLoss: stabilized.meanLoss };
+  return stabilized.relativeSlope <= slopeMax
+    ? pass(`stabilization: loss changed by ${shown(stabilized.relativeSlope)} of its mean, at most ${shown(slopeMax)}`, evidence)
+    : fail(
+        `stabilization: loss changed by ${shown(stabilized.relativeSlope)} of its mean, at most ${shown(slopeMax)} is steady`,
+        evidence,
+      );
+};
+
+/** EVALUATING: with beats without beyond the paired interval, on the host that did not move. */
+export const screenGate = (measurement: KernelMeasurement | undefined, config: MorphogeneticConfig): GateOutcome =>
+  gainGate("screen (with against without)", measuredAs(measurement, "evaluated")?.gain, () => 0, config.evaluation.confidence);
+
+/** Gate 3, the verdict: the grown host beats its twin of equal FLOPs by more than `gainMin` of the twin's loss. */
+export const verdictGate = (
+  measurement: KernelMeasurement | undefined,
+  grownSteps: number,
+  twinSteps: number,
+  config: MorphogeneticConfig,
+): GateOutcome => {
+  const tuned = measuredAs(measurement, "fine_tuned");
+  if (tuned === undefined) return notMeasured("gate 3: grown against twin");
+  const { gainMin, confidence, steps } = config.fineTuning;
+  const outcome = gainGate("gate 3 (grown against twin)", tuned.gain, (gain) => gainMin * gain.lossWithout, confidence);
+  const evidence: Evidence = { ...outcome.evidence, grownSteps, twinSteps, gainMin };
+  if (grownSteps < steps) return fail(`gate 3: ${grownSteps} of ${steps} joint steps done`, evidence);
+  if (twinSteps < grownSteps)
+    return fail(`gate 3: the twin had ${twinSteps} steps, the grown host ${grownSteps}: not a fair comparison`, evidence);
+  return { ...outcome, evidence };
+};
+
+const describeAnomaly = (anomaly: Anomaly): string => `${anomaly.kind} at step ${anomaly.step}: ${anomaly.detail}`;
+
+/** Passed means that the window reported a value that is not finite. */
+export const nonFiniteCheck = (measurement: KernelMeasurement | undefined, anomalies: readonly Anomaly[]): GateOutcome => {
+  const anomaly = anomalies.find((each) => each.kind !== "loss_spike");
+  if (anomaly !== undefined) return pass(describeAnomaly(anomaly), { anomaly: anomaly.kind, step: anomaly.step });
+  const finite = measurement !== undefined && "finite" in measurement ? measurement.finite : true;
+  return finite ? fail("all values finite", {}) : pass("the kernel's values are not finite", { finite: false });
+};
+
+/** Passed means that the governor reported a loss spike. */
+export const lossSpikeCheck = (anomalies: readonly Anomaly[]): GateOutcome => {
+  const anomaly = anomalies.find((each) => each.kind === "loss_spike");
+  return anomaly === undefined
+    ? fail("no loss spike", {})
+    : pass(describeAnomaly(anomaly), { anomaly: anomaly.kind, step: anomaly.step });
+};

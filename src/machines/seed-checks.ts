@@ -1,0 +1,183 @@
+/** The guards of the seed machine: each joins a gate to the seed's context and the event at hand. */
+import type { LifecycleState } from "../contracts/lifecycle.ts";
+import type { GateOutcome } from "./gates.ts";
+import {
+  gateZero,
+  graftAlarmGate,
+  graftGate,
+  loadingGate,
+  lossSpikeCheck,
+  measuredAs,
+  nonFiniteCheck,
+  screenGate,
+  stabilizationGate,
+  trainingGate,
+  verdictGate,
+} from "./gates.ts";
+import type { SeedContext, SeedEvent, Trial } from "./seed-context.ts";
+import { nextGraftStretch, progressAfter, seedSinceEpoch } from "./seed-context.ts";
+
+type Window = Extract<SeedEvent, { type: "WINDOW" }>;
+type Check = (context: SeedContext, event: SeedEvent) => GateOutcome;
+
+const outcome = (passed: boolean, reason: string): GateOutcome => ({ passed, measured: true, reason, evidence: {} });
+const mistaken = outcome(false, "the event carries no measurement");
+
+const onWindow =
+  (check: (trial: Trial, window: Window, context: SeedContext) => GateOutcome): Check =>
+  (context, event) =>
+    event.type === "WINDOW" && context.trial !== null ? check(context.trial, event, context) : mistaken;
+
+const stepsOf = (window: Window, kind: "trained" | "grown" | "twin"): number => {
+  if (kind === "trained") return measuredAs(window.measurement, "trained")?.steps ?? 0;
+  const tuned = measuredAs(window.measurement, "fine_tuned");
+  return (kind === "grown" ? tuned?.grownSteps : tuned?.twinSteps) ?? 0;
+};
+
+/** The trial with what a window adds to it; used by the guards to judge and by the machine to remember. */
+export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Window): Trial => {
+  const measured = window.measurement;
+  switch (measured?.kind) {
+    case "loaded":
+      return { ...trial, parameters: measured.parameters };
+    case "trained":
+      return { ...trial, trainedSteps: trial.trainedSteps + measured.steps, gain: measured.gain ?? trial.gain };
+    case "grafted": {
+      const stretch = nextGraftStretch(trial, context.config.grafting, context.epochSteps);
+      const held = !graftAlarmGate(measured, context.config.grafting).passed;
+      const graft = {
+        progress: progressAfter(stretch, window.steps, window.interrupted),
+        alpha: measured.alpha,
+        held,
+        pausedEpochs: trial.graft.pausedEpochs + (held ? 1 : 0),
+      };
+      return { ...trial, graft };
+    }
+    case "stabilized":
+      return { ...trial, unsteadyEpochs: trial.unsteadyEpochs + 1 };
+    case "evaluated":
+      return { ...trial, gain: measured.gain ?? trial.gain };
+    case "fine_tuned":
+      return {
+        ...trial,
+        grownSteps: trial.grownSteps + measured.grownSteps,
+        twinSteps: trial.twinSteps + measured.twinSteps,
+        gain: measured.gain ?? trial.gain,
+      };
+    case undefined:
+      return trial;
+  }
+};
+
+const after = (trial: Trial, window: Window, context: SeedContext): Trial => trialAfterWindow(context, trial, window);
+
+const loading = onWindow((_trial, window, context) => loadingGate(window.measurement, context.config));
+
+/** Each check says yes or no and why; `descriptions` tells in plain words what a yes means. */
+export const seedChecks = {
+  admitted: (context, event) =>
+    event.type === "GERMINATE" || event.type === "KERNEL_READY" ? gateZero(event.gate0, context.seedId, event.epoch) : mistaken,
+  kernelIsFixed: (context, event) => {
+    const gate = loading(context, event);
+    return { ...gate, passed: gate.passed && gate.evidence["parameters"] === 0 };
+  },
+  kernelLoaded: loading,
+  nonFinite: onWindow((_trial, window) => nonFiniteCheck(window.measurement, window.anomalies)),
+  lossSpiked: onWindow((_trial, window) => lossSpikeCheck(window.anomalies)),
+  interrupted: onWindow((_trial, window) =>
+    outcome(window.interrupted, `the window was interrupted after ${window.steps} steps and goes on`),
+  ),
+  kernelTrained: onWindow((trial, window, context) =>
+    trainingGate(window.measurement, after(trial, window, context).trainedSteps, context.config),
+  ),
+  trainsOn: onWindow((trial, window, context) => {
+    const done = after(trial, window, context).trainedSteps;
+    const wanted = context.config.training.steps;
+    return outcome(stepsOf(window, "trained") > 0 && done < wanted, `training: ${done} of ${wanted} steps done`);
+  }),
+  graftComplete: onWindow((trial, window, context) =>
+    graftGate(window.measurement, after(trial, window, context).graft.progress, context.config.grafting),
+  ),
+  graftHeld: onWindow((trial, window, context) => {
+    const next = after(trial, window, context).graft;
+    const alarm = graftAlarmGate(window.measurement, context.config.grafting);
+    const limit = context.config.grafting.pauseEpochsMax;
+    return {
+      ...alarm,
+      passed: window.measurement?.kind === "grafted" && next.held && next.pausedEpochs <= limit,
+      reason: `${alarm.reason}; paused for ${next.pausedEpochs} windows, at most ${limit}`,
+    };
+  }),
+  graftAdvances: onWindow((trial, window, context) => {
+    const next = after(trial, window, context).graft;
+    const moved = window.measurement?.kind === "grafted" && !next.held && next.progress < 1;
+    return outcome(moved && (window.steps > 0 || window.interrupted), `grafting: alpha ${next.alpha}, progress ${next.progress}`);
+  }),
+  lossSteady: onWindow((_trial, window, context) => stabilizationGate(window.measurement, context.config.stabilization.slopeMax)),
+  settlesOn: onWindow((trial, window, context) => {
+    const gate = stabilizationGate(window.measurement, context.config.stabilization.slopeMax);
+    const unsteady = after(trial, window, context).unsteadyEpochs;
+    const limit = context.config.stabilization.epochsMax;
+    return {
+      ...gate,
+      passed: gate.measured && !gate.passed && unsteady < limit,
+      reason: `${gate.reason}; unsteady for ${unsteady} windows, at most ${limit}`,
+    };
+  }),
+  screenPassed: onWindow((_trial, window, context) => screenGate(window.measurement, context.config)),
+  verdictPassed: onWindow((trial, window, context) => {
+    const next = after(trial, window, context);
+    return verdictGate(window.measurement, next.grownSteps, next.twinSteps, context.config);
+  }),
+  tunesOn: onWindow((trial, window, context) => {
+    const done = after(trial, window, context).grownSteps;
+    const wanted = context.config.fineTuning.steps;
+    return outcome(stepsOf(window, "grown") > 0 && done < wanted, `fine-tuning: ${done} of ${wanted} joint steps done`);
+  }),
+  embargoOver: (context, event) =>
+    outcome(
+      event.epoch >= context.embargoUntilEpoch,
+      `embargo until window ${context.embargoUntilEpoch}, now ${event.epoch}: ${event.epoch >= context.embargoUntilEpoch ? "over" : "still on"}`,
+    ),
+  commanded: (_context, event) => outcome(true, "reason" in event ? event.reason : "asked by the operator"),
+} as const satisfies Record<string, Check>;
+
+export type SeedCheckName = keyof typeof seedChecks;
+
+export const seedCheckDescriptions: Readonly<Record<SeedCheckName, string>> = {
+  admitted: "Gate 0: ids, span, embargo, grafting lock, germinations in the window, parameters and FLOPs.",
+  kernelIsFixed: "Gates 1 and 2 passed and the kernel has nothing to learn.",
+  kernelLoaded: "Gate 1 (static fit) and gate 2 (dry run: shapes, finite, latency).",
+  nonFinite: "A loss, parameter or kernel value is not finite.",
+  lossSpiked: "The governor saw the loss spike.",
+  interrupted: "A command cut the window short; it is taken up again.",
+  kernelTrained: "Enough steps, and the kernel lowers the validation loss beyond its interval.",
+  trainsOn: "Steps are still to be done.",
+  graftComplete: "Alpha is 1 and no drift or gradient alarm is on.",
+  graftHeld: "The alarm is on; alpha is held for a window.",
+  graftAdvances: "The schedule is not at its end yet.",
+  lossSteady: "The loss changed by no more than its limit over the window.",
+  settlesOn: "Not steady yet, and windows are left.",
+  screenPassed: "With beats without beyond the paired interval on the frozen host.",
+  verdictPassed: "Gate 3: the lower bound of the gain over the twin of equal FLOPs exceeds its share of the loss.",
+  tunesOn: "Joint steps are still to be done.",
+  embargoOver: "The embargo on the site has run out.",
+  commanded: "A command; always granted in this state.",
+};
+
+/** An event from before the present state, or a window that was judged already, changes nothing. */
+export const isTimely = (context: SeedContext, event: SeedEvent): boolean =>
+  event.type === "WINDOW"
+    ? event.epoch > Math.max(seedSinceEpoch(context), context.judgedEpoch)
+    : event.epoch >= seedSinceEpoch(context);
+
+/** Why the machine has no transition for this event in this state, in words. */
+export const whyRefused = (state: LifecycleState, context: SeedContext, event: SeedEvent): string => {
+  if (!isTimely(context, event))
+    return event.type === "WINDOW"
+      ? `window ${event.epoch} ended before ${context.seedId} entered ${state}, or was judged already`
+      : `${event.type} of window ${event.epoch} is older than the state ${state} of window ${seedSinceEpoch(context)}`;
+  if (event.type === "EMBARGO_OVER" && (state === "CULLED" || state === "ROLLED_BACK"))
+    return seedChecks.embargoOver(context, event).reason;
+  return `${event.type} is not legal in ${state}`;
+};

@@ -1,0 +1,123 @@
+/** The report of an arm, from its event log alone: what is not in the log did not happen. */
+import type { FieldReport } from "../contracts/assets.ts";
+import type { KasminaControlCommand } from "../contracts/commands.ts";
+import type { Envelope } from "../contracts/envelope.ts";
+import type { SeedTransition } from "../contracts/lifecycle.ts";
+import type { ReportArm, ReportSeed } from "../contracts/report.ts";
+import type { PayloadOf, SubjectName } from "../contracts/subjects.ts";
+import { subjects } from "../contracts/subjects.ts";
+
+type EpochEvent = PayloadOf<"system.events.epoch">;
+type RunEvent = PayloadOf<"system.events.run">;
+type Germination = Extract<KasminaControlCommand, { kind: "germinate" }>;
+
+interface Story {
+  started?: Extract<RunEvent, { kind: "started" }>;
+  finished?: Extract<RunEvent, { kind: "finished" }>;
+  checkpoint?: string;
+  rollbacks: number;
+  readonly epochs: EpochEvent[];
+  readonly transitions: Map<string, SeedTransition[]>;
+  readonly germinations: Map<string, Germination>;
+  readonly fieldReports: Map<string, FieldReport>;
+}
+
+/** Undefined when the log does not say that the run started. Throws when a line does not fit its subject's schema. */
+export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): ReportArm | undefined => {
+  const story: Story = { rollbacks: 0, epochs: [], transitions: new Map(), germinations: new Map(), fieldReports: new Map() };
+  for (const event of events) tell(story, event);
+  if (story.started === undefined) return undefined;
+
+  const last = story.epochs.at(-1);
+  const flops = last?.result.flops ?? { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
+  const validated = story.epochs.findLast(({ result }) => result.validation !== undefined)?.result.validation;
+  const seconds = (last?.elapsedMs ?? 0) / 1000;
+  const windowSeconds = sum(story.epochs.map(({ result }) => result.durationMs)) / 1000;
+  const steps = sum(story.epochs.map(({ result }) => result.steps));
+  const seeds = [...story.transitions.keys()].sort().map((id) => reportSeed(id, story));
+  const germinated = [...story.transitions.values()].flat().filter(({ to }) => to === "GERMINATED");
+  const damage = story.finished?.damage;
+
+  return {
+    name: story.started.arm,
+    runId: story.started.runId,
+    outcome: story.finished?.outcome ?? "stopped",
+    reason: story.finished?.reason ?? "the log ends before the run does",
+    ...(story.finished?.testAccuracy === undefined ? {} : { testAccuracy: story.finished.testAccuracy }),
+    ...(validated === undefined ? {} : { validationLoss: validated.loss, validationAccuracy: validated.accuracy }),
+    trainFlops: flops.total,
+    flops,
+    parameters: last?.result.parameters ?? story.started.host.parameters,
+    seconds,
+    stepsPerSecond: windowSeconds > 0 ? steps / windowSeconds : 0,
+    hostSteps: last?.result.hostStep ?? 0,
+    triggers: germinated.length,
+    rollbacks: story.rollbacks,
+    ...(damage === undefined || germinated.length === 0
+      ? {}
+      : { damageFound: germinated.some(({ seedId }) => siteOf(seedId) === damage.site) }),
+    seeds,
+    signals: story.epochs.flatMap(({ result }) =>
+      (result.signal?.layers ?? []).map(({ site, gap }) => ({ epoch: result.epoch, site, gap })),
+    ),
+    ...(story.checkpoint === undefined ? {} : { checkpoint: story.checkpoint }),
+    eventLog,
+  };
+};
+
+const payloadOf = <S extends SubjectName>(subject: S, event: Envelope): PayloadOf<S> =>
+  subjects[subject].payload.parse(event.payload) as PayloadOf<S>;
+
+const tell = (story: Story, event: Envelope): void => {
+  switch (event.subject) {
+    case "system.events.run": {
+      const run = payloadOf("system.events.run", event);
+      if (run.kind === "started") story.started = run;
+      if (run.kind === "finished") story.finished = run;
+      if (run.kind === "checkpoint") story.checkpoint = run.file;
+      if (run.kind === "rolled_back") story.rollbacks += 1;
+      return;
+    }
+    case "system.events.epoch":
+      story.epochs.push(payloadOf("system.events.epoch", event));
+      return;
+    case "system.events.seed": {
+      const transition = payloadOf("system.events.seed", event);
+      story.transitions.set(transition.seedId, [...(story.transitions.get(transition.seedId) ?? []), transition]);
+      return;
+    }
+    case "system.events.command": {
+      const { command, receipt } = payloadOf("system.events.command", event);
+      if (command.kind === "germinate" && receipt.kind === "accepted") story.germinations.set(command.seedId, command);
+      return;
+    }
+    case "innovation.field_reports": {
+      const report = payloadOf("innovation.field_reports", event);
+      story.fieldReports.set(report.seedId, report);
+      return;
+    }
+  }
+};
+
+const reportSeed = (id: string, story: Story): ReportSeed => {
+  const transitions = story.transitions.get(id) ?? [];
+  const report = story.fieldReports.get(id);
+  const germination = story.germinations.get(id);
+  const to = report?.toSite ?? germination?.toSite;
+  const forecast = report?.forecast ?? germination?.adaptation?.forecast;
+  const gain = report?.measuredGain;
+  return {
+    id,
+    ...(to === undefined ? {} : { span: { from: report?.fromSite ?? siteOf(id), to } }),
+    history: transitions.map(({ to: state, epoch, reason }) => ({ state, epoch, reason })),
+    outcome: transitions.at(-1)?.to ?? "DORMANT",
+    ...(forecast === undefined ? {} : { forecast }),
+    ...(gain === undefined
+      ? {}
+      : { measuredGain: gain.mean, interval: { lower: gain.lower, upper: gain.upper, confidence: gain.confidence } }),
+  };
+};
+
+/** `seed:h2.1` stands at `h2`. */
+const siteOf = (seedId: string): string => seedId.replace(/^seed:/, "").replace(/\.\d+$/, "");
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -1,0 +1,177 @@
+/**
+ * Urza's store: blueprints, hosts and kernels as canonical JSON under their hash, with an index and the field reports in SQLite.
+ *
+ * L1 An asset's identity is the SHA-256 of its canonical JSON; storing it again changes nothing, its first provenance stays.
+ * L2 Only what fits its contract is stored, and what is read is checked again: by hash, then by contract.
+ * L3 The index names an asset only after its file is durable.
+ * L4 A kernel key leads to the first kernel stored for it whose file is still there.
+ * L5 A field report is stored once per message, however often it is delivered.
+ */
+import type { z } from "zod";
+import {
+  AssetKind,
+  BlueprintIR,
+  CompiledKernelArtifact,
+  FieldReport,
+  HostAsset,
+  KernelKey,
+  type Provenance,
+} from "../contracts/assets.ts";
+import { ContractError, DataError } from "../contracts/errors.ts";
+import type { ContentHash } from "../contracts/ids.ts";
+import type { Clock } from "../contracts/ports.ts";
+import type { ContentStore } from "./content-store.ts";
+import { type Database, integer, type SqlRow, text } from "./database.ts";
+import { decodeJson, encodeJson, hashJson } from "./json.ts";
+
+const schemas = { blueprint: BlueprintIR, host: HostAsset, kernel: CompiledKernelArtifact } as const;
+export type AssetOf<K extends AssetKind> = z.infer<(typeof schemas)[K]>;
+
+export interface AssetRecord {
+  readonly hash: ContentHash;
+  readonly kind: AssetKind;
+  readonly bytes: number;
+  readonly provenance: Provenance;
+}
+
+/** An asset's place in the history of another; `record` is missing when only its hash is known. */
+export interface LineageEntry {
+  readonly hash: ContentHash;
+  /** 0 is the asset itself, 1 its inputs. */
+  readonly depth: number;
+  readonly record?: AssetRecord;
+}
+
+export interface Library {
+  /** Throws ContractError when the asset does not fit its kind. */
+  put(asset: {
+    readonly kind: AssetKind;
+    readonly asset: unknown;
+    readonly inputs: readonly ContentHash[];
+    readonly producer: string;
+  }): Promise<{ readonly hash: ContentHash; readonly existed: boolean }>;
+  /** Undefined when the library has no such asset of this kind; DataError when its file is lost or damaged. */
+  get<K extends AssetKind>(kind: K, hash: ContentHash): Promise<AssetOf<K> | undefined>;
+  describe(hash: ContentHash): AssetRecord | undefined;
+  /** The newest assets of a kind first. */
+  list(kind: AssetKind, limit: number): readonly AssetRecord[];
+  /** L4. `keyHash` is `kernelKeyHash` of the key. */
+  findKernel(keyHash: ContentHash): Promise<ContentHash | undefined>;
+  /** The asset and all it was made from, nearest first. */
+  lineage(hash: ContentHash, limit: number): readonly LineageEntry[];
+  /** L5. False when the message was stored before. */
+  addFieldReport(messageId: string, report: FieldReport): boolean;
+  /** The newest reports first; of one run, or of all. */
+  fieldReports(limit: number, runId?: string): readonly FieldReport[];
+}
+
+export const kernelKeyHash = (key: KernelKey): ContentHash => hashJson(KernelKey.parse(key), "kernel key");
+
+export interface LibraryOptions {
+  readonly database: Database;
+  readonly content: ContentStore;
+  readonly clock: Clock;
+  /** Written into every asset's provenance, for example `esper 0.1.0`. */
+  readonly toolchain: string;
+}
+
+const validate = (kind: AssetKind, asset: unknown): AssetOf<AssetKind> => {
+  const parsed = schemas[kind].safeParse(asset);
+  if (!parsed.success)
+    throw new ContractError(`library: expected a ${kind} that fits its contract, found: ${parsed.error.message}`);
+  return parsed.data;
+};
+
+export const createLibrary = ({ database, content, clock, toolchain }: LibraryOptions): Library => {
+  const columns = "hash, kind, created_at_ms, producer, toolchain, bytes";
+  const insertAsset = database.prepare(
+    `INSERT INTO assets (${columns}, key_hash) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
+  );
+  const insertInput = database.prepare("INSERT INTO asset_inputs (hash, position, input) VALUES (?, ?, ?)");
+  const selectAsset = database.prepare(`SELECT ${columns} FROM assets WHERE hash = ?`);
+  const selectKind = database.prepare(`SELECT ${columns} FROM assets WHERE kind = ? ORDER BY created_at_ms DESC, hash LIMIT ?`);
+  const selectInputs = database.prepare("SELECT input FROM asset_inputs WHERE hash = ? ORDER BY position");
+  const selectByKey = database.prepare("SELECT hash FROM assets WHERE key_hash = ? ORDER BY created_at_ms, hash");
+  const selectLineage = database.prepare(`
+    WITH RECURSIVE ancestors (hash, depth) AS (
+      SELECT ?, 0 UNION SELECT input, depth + 1 FROM asset_inputs JOIN ancestors USING (hash) WHERE depth < ?
+    )
+    SELECT hash, MIN(depth) AS depth FROM ancestors GROUP BY hash ORDER BY depth, hash LIMIT ?`);
+  const insertReport = database.prepare(
+    "INSERT INTO field_reports (message_id, run_id, received_at_ms, report) VALUES (?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING",
+  );
+  const selectReports = database.prepare("SELECT report FROM field_reports ORDER BY id DESC LIMIT ?");
+  const selectRunReports = database.prepare("SELECT report FROM field_reports WHERE run_id = ? ORDER BY id DESC LIMIT ?");
+
+  const record = (row: SqlRow): AssetRecord => ({
+    hash: text(row, "hash"),
+    kind: AssetKind.parse(text(row, "kind")),
+    bytes: integer(row, "bytes"),
+    provenance: {
+      producer: text(row, "producer"),
+      createdAtMs: integer(row, "created_at_ms"),
+      inputs: selectInputs.all(text(row, "hash")).map((input) => text(input, "input")),
+      toolchain: text(row, "toolchain"),
+    },
+  });
+  const describe = (hash: ContentHash): AssetRecord | undefined => {
+    const row = selectAsset.get(hash);
+    return row === undefined ? undefined : record(row);
+  };
+
+  return {
+    put: async ({ kind, asset, inputs, producer }) => {
+      const checked = validate(kind, asset); // L2
+      const bytes = new TextEncoder().encode(encodeJson(checked, kind));
+      const hash = await content.put(bytes); // L1, L3
+      const keyHash = "key" in checked ? kernelKeyHash(checked.key) : null;
+      const created = database.transaction(() => {
+        const inserted = insertAsset.run(hash, kind, Math.round(clock.nowMs()), producer, toolchain, bytes.length, keyHash) === 1;
+        if (inserted) for (const [position, input] of inputs.entries()) insertInput.run(hash, position, input);
+        return inserted;
+      });
+      return { hash, existed: !created };
+    },
+
+    get: async <K extends AssetKind>(kind: K, hash: ContentHash): Promise<AssetOf<K> | undefined> => {
+      if (describe(hash)?.kind !== kind) return undefined;
+      const bytes = await content.get(hash);
+      if (bytes === undefined) {
+        throw new DataError(`library: expected the file of ${kind} ${hash}, found it missing; store the asset again`);
+      }
+      const schema: z.ZodType<AssetOf<K>> = schemas[kind];
+      return decodeJson(new TextDecoder().decode(bytes), schema, `${kind} ${hash}`);
+    },
+
+    describe,
+    list: (kind, limit) => selectKind.all(kind, limit).map(record),
+
+    findKernel: async (keyHash) => {
+      for (const row of selectByKey.all(keyHash)) {
+        const hash = text(row, "hash");
+        if (await content.has(hash)) return hash; // L4
+      }
+      return undefined;
+    },
+
+    lineage: (hash, limit) =>
+      selectLineage.all(hash, limit, limit).map((row) => {
+        const entry = { hash: text(row, "hash"), depth: integer(row, "depth") };
+        const known = describe(entry.hash);
+        return known === undefined ? entry : { ...entry, record: known };
+      }),
+
+    addFieldReport: (messageId, report) =>
+      insertReport.run(
+        messageId,
+        report.runId,
+        Math.round(clock.nowMs()),
+        encodeJson(FieldReport.parse(report), "field report"),
+      ) === 1, // L5
+
+    fieldReports: (limit, runId) =>
+      (runId === undefined ? selectReports.all(limit) : selectRunReports.all(runId, limit)).map((row) =>
+        decodeJson(text(row, "report"), FieldReport, "field report"),
+      ),
+  };
+};

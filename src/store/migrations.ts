@@ -1,0 +1,77 @@
+/** The tables of `esper.db`, as steps that are only ever added to. JSON columns hold canonical JSON of a contract. */
+
+const library = `
+CREATE TABLE assets (
+  hash TEXT PRIMARY KEY,
+  kind TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  producer TEXT NOT NULL,
+  toolchain TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  key_hash TEXT
+) WITHOUT ROWID;
+CREATE INDEX assets_by_key ON assets (key_hash, created_at_ms) WHERE key_hash IS NOT NULL;
+CREATE TABLE asset_inputs (
+  hash TEXT NOT NULL REFERENCES assets (hash),
+  position INTEGER NOT NULL,
+  input TEXT NOT NULL,
+  PRIMARY KEY (hash, position)
+) WITHOUT ROWID;
+CREATE TABLE field_reports (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id TEXT NOT NULL UNIQUE,
+  run_id TEXT NOT NULL,
+  received_at_ms INTEGER NOT NULL,
+  report TEXT NOT NULL
+);
+CREATE INDEX field_reports_by_run ON field_reports (run_id, id);
+`;
+
+const runs = `
+CREATE TABLE runs (
+  run_id TEXT PRIMARY KEY,
+  arm TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  paused INTEGER NOT NULL DEFAULT 0,
+  outcome TEXT,
+  reason TEXT,
+  base_epoch INTEGER NOT NULL DEFAULT 0,
+  base_snapshots TEXT NOT NULL DEFAULT 'null'
+) WITHOUT ROWID;
+CREATE TABLE boundaries (
+  run_id TEXT NOT NULL REFERENCES runs (run_id),
+  epoch INTEGER NOT NULL,
+  reply TEXT NOT NULL,
+  snapshots TEXT NOT NULL,
+  PRIMARY KEY (run_id, epoch)
+) WITHOUT ROWID;
+CREATE TABLE seed_transitions (
+  run_id TEXT NOT NULL REFERENCES runs (run_id),
+  seed_id TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  boundary_epoch INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  transition TEXT NOT NULL,
+  PRIMARY KEY (run_id, seed_id, sequence)
+) WITHOUT ROWID;
+CREATE TABLE commands (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  request_id TEXT NOT NULL UNIQUE,
+  run_id TEXT,
+  received_at_ms INTEGER NOT NULL,
+  pending INTEGER NOT NULL,
+  command TEXT NOT NULL,
+  receipt TEXT NOT NULL
+);
+CREATE INDEX commands_pending ON commands (run_id, id) WHERE pending = 1;
+CREATE INDEX commands_by_age ON commands (received_at_ms);
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  subject TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  sent_at_ms INTEGER
+);
+CREATE INDEX outbox_unsent ON outbox (id) WHERE sent_at_ms IS NULL;
+`;
+
+export const migrations: readonly string[] = [library + runs];

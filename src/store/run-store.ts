@@ -1,0 +1,115 @@
+/**
+ * The durable truth about runs: plans, seed transitions, commands with their receipts, and the messages that must follow from them.
+ *
+ * R1 A boundary is one transaction: its reply, the seeds' snapshots, their transitions, the commands that it applied and the messages to send.
+ * R2 A boundary is recorded once: asked again for the same run and epoch, the first reply comes back and nothing else changes.
+ * R3 A seed's transitions are legal, start where the one before ended, and are numbered without a gap.
+ * R4 A command is one transaction with its messages; the same request id gives the first receipt again until it expires.
+ * R5 A command that waits for its boundary is kept until a boundary applies it, whatever its age.
+ * R6 Messages leave the outbox in the order in which they were written, and only after they are known to be sent.
+ * R7 Pausing is not recorded as a boundary: it has no plan that could be repeated.
+ * R8 Unsent messages and stored boundaries are bounded.
+ */
+import type { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
+import type { SeedTransition } from "../contracts/lifecycle.ts";
+import type { BoundaryReply } from "../contracts/plan.ts";
+
+/** A message to be published once what it tells is durable. */
+export interface OutboxMessage {
+  readonly subject: string;
+  readonly payload: unknown;
+}
+
+/** `id` only grows and is never used twice: fit for de-duplication by the receiver. */
+export interface StoredMessage extends OutboxMessage {
+  readonly id: number;
+}
+
+/** R7: a reply that can be recorded. */
+export type RecordedReply = Exclude<BoundaryReply, { kind: "pause" }>;
+
+export interface BoundaryRecord {
+  readonly runId: string;
+  /** The window that the reply plans: for a plan, its own epoch. */
+  readonly epoch: number;
+  readonly reply: RecordedReply;
+  /** The seeds after the transitions; any JSON. */
+  readonly snapshots: unknown;
+  readonly transitions: readonly SeedTransition[];
+  /** Request ids of waiting commands that took effect or became void at this boundary. */
+  readonly appliedCommands: readonly string[];
+  readonly outbox: readonly OutboxMessage[];
+}
+
+export interface CommandRecord {
+  readonly command: KasminaControlCommand;
+  readonly receipt: CommandReceipt;
+  /** The run that the command acts on; absent when it found none. */
+  readonly runId?: string;
+  /** True when the command waits for the next boundary (R5). */
+  readonly pending: boolean;
+  /** Set when the command pauses or resumes the run. */
+  readonly paused?: boolean;
+  readonly nowMs: number;
+  readonly outbox: readonly OutboxMessage[];
+}
+
+export interface RunOutcome {
+  readonly kind: "done" | "stopped" | "failed";
+  readonly reason: string;
+}
+
+export interface RunRecord {
+  readonly runId: string;
+  readonly arm: string;
+  readonly createdAtMs: number;
+  readonly paused: boolean;
+  readonly outcome?: RunOutcome;
+  /** The last boundary's epoch; 0, or where the run was resumed, before the first. */
+  readonly lastEpoch: number;
+  /** The last boundary's reply; absent before the first. */
+  readonly reply?: RecordedReply;
+  /** The snapshots of the last boundary, or those that the run was resumed with; null at a run's very start. */
+  readonly snapshots: unknown;
+}
+
+/**
+ * All calls are synchronous and durable when they return. Errors: ContractError for a record that breaks R2, R3 or R7,
+ * ServiceError for a full disk or outbox, DataError for a damaged database.
+ */
+export interface RunStore {
+  /** Makes the run; nothing happens when it is there already. */
+  createRun(run: { readonly runId: string; readonly arm: string; readonly nowMs: number }): void;
+  loadRun(runId: string): RunRecord | undefined;
+  /** Newest first. */
+  listRuns(limit: number): readonly RunRecord[];
+  finishRun(runId: string, outcome: RunOutcome, outbox: readonly OutboxMessage[]): void;
+  /**
+   * Resumes a run from a checkpoint: its boundaries and the transitions of later windows are forgotten, so that they can be
+   * recorded anew; it is neither paused nor finished.
+   */
+  rewindRun(point: { readonly runId: string; readonly epoch: number; readonly snapshots: unknown }): void;
+
+  /** R1, R2, R3. `repeated` is true when the reply is one of an earlier call. */
+  recordBoundary(record: BoundaryRecord): { readonly reply: RecordedReply; readonly repeated: boolean };
+  /** R2, without recording: the reply given for this window before. */
+  findReply(runId: string, epoch: number): RecordedReply | undefined;
+  /** A run's transitions in the order of seed and sequence. */
+  transitions(runId: string, seedId?: string): readonly SeedTransition[];
+
+  /** R4. The first receipt when the request id is known and has not expired. */
+  recordCommand(record: CommandRecord): { readonly receipt: CommandReceipt; readonly repeated: boolean };
+  findReceipt(requestId: string, nowMs: number): CommandReceipt | undefined;
+  /** R5, in the order in which they came. */
+  pendingCommands(runId: string): readonly KasminaControlCommand[];
+
+  /** Puts messages into the outbox by themselves. */
+  enqueue(outbox: readonly OutboxMessage[]): void;
+  /** R6. The oldest unsent messages. */
+  pendingOutbox(limit: number): readonly StoredMessage[];
+  markSent(ids: readonly number[], nowMs: number): void;
+  /** Forgets receipts and sent messages older than `idempotencyMs`; the number of rows removed. */
+  prune(nowMs: number): number;
+}
+
+export { createRunStore, type RunStoreOptions } from "./sqlite-run-store.ts";
