@@ -127,8 +127,8 @@ module.exports = {
     rule("lanes-own-piscina", "Only lanes import piscina.", { pathNot: "^src/workers/" }, { path: insidePackages(["piscina"]) }),
     rule(
       "nothing-imports-the-shell",
-      "Only the shell itself imports main and the command line.",
-      { pathNot: "^src/(cli/|main\\.ts$)" },
+      "Only the shell and the node's wiring import main and the command line.",
+      { pathNot: "^src/(cli/|node/|main\\.ts$)" },
       {
         path: "^src/(cli/|main\\.ts$)",
       },

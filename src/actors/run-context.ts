@@ -33,14 +33,10 @@ export interface RunContext {
   readonly resume?: SavedRun;
   /** Writes a checkpoint and returns its folder. */
   readonly saveCheckpoint: (epoch: number, elapsedMs: number, session: SessionSnapshot) => Promise<string>;
-  /** The newest checkpoint of this run, or what it was resumed from. */
-  readonly lastCheckpoint: () => Promise<SavedRun | undefined>;
-  readonly finished: (end: { readonly outcome: "done" | "stopped" | "failed"; readonly reason: string }) => void;
+  readonly finished: (end: { readonly outcome: "done" | "stopped" | "failed" | "lost"; readonly reason: string }) => void;
 
   /** The lane holds a session of this run. */
   opened: boolean;
-  /** Numbers the publications of windows: a window that is run again after a loss is news. */
-  epochsPublished: number;
   /** Training time of earlier generations of Tolaria. */
   elapsedBeforeMs: number;
   /** The host step that was last rolled back to, and how often in a row. */

@@ -4,8 +4,8 @@
  * T1 A window is published before the next one starts.
  * T2 Training waits for nobody: when Kasmina does not answer in time and only the host is in training, the host goes on.
  * T3 A window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
- * T4 A session outlives this actor: a new generation takes up the lane's session where it stands, and only a lost lane goes
- *    back to the last checkpoint.
+ * T4 A session outlives this actor: a new generation takes up the lane's session where it stands. A lost lane ends the run as
+ *    `lost`, and the node resumes it from its last checkpoint as a run of its own.
  * T5 A run ends once, with the last checkpoint written and, when it is done, the test data read.
  */
 import { describeError, TrainingError } from "../contracts/errors.ts";
@@ -15,7 +15,7 @@ import type { InputOf, PayloadOf } from "../contracts/subjects.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import type { KernelArtifacts, LaneOutcome } from "../workers/lane.ts";
 import { fetchAsset, storeAsset } from "./library-client.ts";
-import type { RunContext, SavedRun } from "./run-context.ts";
+import type { RunContext } from "./run-context.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
 
 type Finished = Extract<PayloadOf<"system.events.run">, { kind: "finished" }>;
@@ -67,7 +67,9 @@ class Tolaria {
   }
 
   async loop(): Promise<void> {
-    let status = await this.#takeUp();
+    const taken = await this.#takeUp();
+    if (taken === undefined) return this.#lost("its session is gone");
+    let status = taken;
     await this.#publishHost(status);
     await this.#tell(
       {
@@ -90,7 +92,7 @@ class Tolaria {
     while (!this.#scope.signal.aborted) {
       if (this.#run.interrupt.aborted) return this.#finish("stopped", "interrupted", status);
       const reply = await this.#askKasmina(status, result);
-      if (reply.kind === "stop") return this.#finish("stopped", reply.reason, status);
+      if (reply.kind === "stop") return this.#finish(result?.budgetUsed ? "done" : "stopped", reply.reason, status);
       if (reply.kind === "pause") {
         if (!paused) await this.#tell({ kind: "paused", runId: this.#run.runId, epoch: status.epoch });
         paused = true;
@@ -99,66 +101,34 @@ class Tolaria {
       }
       if (paused) await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
       paused = false;
-      // A host window that had no room for a step has still applied what the boundary asked for.
-      if (result?.budgetUsed && result.work === "host" && reply.plan.before.length === 0 && reply.plan.work.kind === "host") {
-        return this.#finish("done", "the FLOPs budget is used", status);
-      }
       const verdict = await this.#noteRollbacks(reply.plan, status);
       if (verdict !== undefined) return this.#finish("failed", verdict, status);
       if (result !== undefined && this.#checkpointDue(reply.plan, result)) await this.#checkpoint(status.epoch);
 
       const outcome = await this.#window(reply.plan);
       if (this.#scope.signal.aborted) return;
-      if (outcome === undefined) {
-        status = await this.#restoreAfterLoss();
-        result = status.lastResult;
-        continue;
-      }
-      if (outcome.interrupted) continue;
-      result = outcome;
-      status = {
-        ...status,
-        epoch: outcome.epoch,
-        hostStep: outcome.hostStep,
-        flops: outcome.flops,
-        host: outcome.host ?? status.host,
-      };
-      if (outcome.host !== undefined) await this.#publishHost(status);
-      await this.#publishEpoch(outcome, status);
+      if (outcome.kind === "lost") return this.#lost(outcome.reason);
+      if (outcome.value.interrupted) continue;
+      result = outcome.value;
+      const { epoch, hostStep, flops, host = status.host } = result;
+      status = { ...status, epoch, hostStep, flops, host };
+      if (result.host !== undefined) await this.#publishHost(status);
+      await this.#publishEpoch(result, status);
     }
   }
 
-  /** T4 */
-  async #takeUp(): Promise<SessionStatus> {
-    const { lane, runId } = this.#run;
+  /** T4. Undefined when the lane holds nothing to go on from. */
+  async #takeUp(): Promise<SessionStatus | undefined> {
+    const { lane, runId, spec, dataset, table, seedIds, resume } = this.#run;
     if (this.#run.opened) {
-      const standing = await lane.status(runId).catch((error: unknown) => {
-        this.#scope.log.warn("the lane holds no session of this run", { error: describeError(error) });
-        return { kind: "lost", reason: describeError(error) } as const;
-      });
-      if (standing.kind === "done") return standing.value;
-      return this.#restoreAfterLoss();
+      const standing = await lane.status(runId);
+      return standing.kind === "done" ? standing.value : undefined;
     }
-    const status = await this.#open();
+    const opened = this.#expectDone(await lane.open({ spec, dataset, table, seedIds }), "open the session");
     this.#run.opened = true;
-    return this.#run.resume === undefined ? status : this.#restore(this.#run.resume);
-  }
-
-  async #open(): Promise<SessionStatus> {
-    const { lane, spec, dataset, table, seedIds } = this.#run;
-    return this.#expectDone(await lane.open({ spec, dataset, table, seedIds }), "open the session");
-  }
-
-  async #restore(saved: SavedRun): Promise<SessionStatus> {
-    const kernels = await this.#kernels(saved.session.state.kernelHashes);
-    return this.#expectDone(await this.#run.lane.restore(this.#run.runId, saved.session, kernels), "restore the session");
-  }
-
-  async #restoreAfterLoss(): Promise<SessionStatus> {
-    const saved = await this.#run.lastCheckpoint();
-    this.#scope.log.warn("the training lane was lost", { runId: this.#run.runId, backToEpoch: saved?.epoch ?? 0 });
-    const status = await this.#open();
-    return saved === undefined ? status : this.#restore(saved);
+    if (resume === undefined) return opened;
+    const kernels = await this.#kernels(resume.session.state.kernelHashes);
+    return this.#expectDone(await lane.restore(runId, resume.session, kernels), "restore the session");
   }
 
   #expectDone<T>(outcome: LaneOutcome<T>, what: string): T {
@@ -201,11 +171,9 @@ class Tolaria {
     };
   }
 
-  /** Undefined when the lane was lost. */
-  async #window(plan: EpochPlan): Promise<EpochResult | undefined> {
+  async #window(plan: EpochPlan): Promise<LaneOutcome<EpochResult>> {
     const hashes = plan.before.flatMap((action) => (action.kind === "load_kernel" ? [action.kernelHash] : []));
-    const outcome = await this.#run.lane.run(plan, await this.#kernels(hashes));
-    return outcome.kind === "done" ? outcome.value : undefined;
+    return this.#run.lane.run(plan, await this.#kernels(hashes));
   }
 
   /** A kernel that cannot be fetched is left out; the lane reports it as missing and gate 1 fails. */
@@ -284,6 +252,11 @@ class Tolaria {
     this.#run.finished({ outcome, reason });
   }
 
+  #lost(reason: string): void {
+    this.#scope.log.error("the training lane was lost", { runId: this.#run.runId, reason });
+    this.#run.finished({ outcome: "lost", reason: `the training lane was lost: ${reason}` });
+  }
+
   async #publishHost(status: SessionStatus): Promise<void> {
     const host = this.#expectDone(await this.#run.lane.host(this.#run.runId), "hand out its host");
     const stored = await storeAsset(this.#scope.bus, {
@@ -308,7 +281,7 @@ class Tolaria {
       flopsMax: status.flopsMax,
       elapsedMs: this.#elapsedMs(),
     };
-    await this.#publish("system.events.epoch", packet, `${this.#run.runId}:epoch:${result.epoch}:${this.#run.epochsPublished++}`);
+    await this.#publish("system.events.epoch", packet, `${this.#run.runId}:epoch:${result.epoch}`);
   }
 
   #tell(event: InputOf<"system.events.run">, messageId?: string): Promise<void> {

@@ -1,12 +1,13 @@
 /** Urza, the library: keeps blueprints, hosts and kernels by their hash, and the field reports about them. */
 import { describeError } from "../contracts/errors.ts";
+import type { ReplyOf } from "../contracts/subjects.ts";
 import type { Library } from "../store/library.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import { type ActorPorts, startActor } from "./shell.ts";
 
 export const startUrza = (ports: ActorPorts, library: Library): Promise<RunningChild> =>
   startActor("urza", ports, async ({ answer, on, clock, log }) => {
-    await answer("library.asset.put", async ({ kind, asset, inputs, producer }) => {
+    await answer("library.asset.put", async ({ kind, asset, inputs, producer }): Promise<ReplyOf<"library.asset.put">> => {
       try {
         const stored = await library.put({ kind, asset, inputs, producer, createdAtMs: clock.nowMs() });
         log.debug("stored", { kind, hash: stored.hash, existed: stored.existed });
@@ -16,7 +17,7 @@ export const startUrza = (ports: ActorPorts, library: Library): Promise<RunningC
       }
     });
 
-    await answer("library.asset.get", async ({ kind, hash }) => {
+    await answer("library.asset.get", async ({ kind, hash }): Promise<ReplyOf<"library.asset.get">> => {
       try {
         const asset = await library.get(kind, hash);
         return asset === undefined
@@ -27,8 +28,8 @@ export const startUrza = (ports: ActorPorts, library: Library): Promise<RunningC
       }
     });
 
-    await answer("library.kernel.find", ({ keyHash }) => {
-      const hash = library.findKernel(keyHash);
+    await answer("library.kernel.find", async ({ keyHash }): Promise<ReplyOf<"library.kernel.find">> => {
+      const hash = await library.findKernel(keyHash);
       return hash === undefined ? { kind: "missing" } : { kind: "found", hash };
     });
 

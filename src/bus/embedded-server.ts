@@ -46,7 +46,9 @@ const passwordBytes = 24;
 
 /** A user with a random password for every principal. */
 export const newCredentials = (entropy: Entropy): Credentials => {
-  const entries = principals.map((principal) => [principal, { user: principal, password: entropy.token(passwordBytes) }] as const);
+  const entries = principals.map(
+    (principal) => [principal, { user: principal, password: entropy.token(passwordBytes) }] as const,
+  );
   return Object.fromEntries(entries) as Credentials;
 };
 
@@ -56,7 +58,8 @@ const exitText = ({ code, signal }: ProcessExit): string => (signal === null ? `
 const complaint = async (logFile: string): Promise<string> => {
   const text = await readFile(logFile, "utf8").catch(() => "");
   const lines = text.split("\n").filter((line) => line !== "");
-  const worst = lines.findLast((line) => line.includes("[FTL]")) ?? lines.findLast((line) => line.includes("[ERR]")) ?? lines.at(-1);
+  const worst =
+    lines.findLast((line) => line.includes("[FTL]")) ?? lines.findLast((line) => line.includes("[ERR]")) ?? lines.at(-1);
   return worst?.replace(/^\[\d+\] \S+ \S+ /, "") ?? "it wrote no log";
 };
 
@@ -108,7 +111,8 @@ const stopProcess = async (child: ServerProcess, clock: Clock, stopMsMax: number
   child.signal("SIGINT");
   if (await endsWithin(stopMsMax)) return;
   child.signal("SIGKILL");
-  if (!(await endsWithin(stopMsMax))) throw new ServiceError(`expected nats-server ${child.pid} to die of SIGKILL within ${stopMsMax} ms, it did not.`);
+  if (!(await endsWithin(stopMsMax)))
+    throw new ServiceError(`expected nats-server ${child.pid} to die of SIGKILL within ${stopMsMax} ms, it did not.`);
 };
 
 /**
@@ -133,9 +137,14 @@ export const startEmbeddedServer = async (options: EmbeddedOptions): Promise<Emb
     const { port, memoryBytesMax, storageBytesMax, payloadBytesMax, credentials } = options;
     const storeFolder = join(folder, "store");
     const bounds = { memoryBytesMax, storageBytesMax, payloadBytesMax };
-    await writePrivateFile(configFile, serverConfigText({ serverName: "esper", port, portsFolder, storeFolder, credentials, logFile, ...bounds })); // N2
+    await writePrivateFile(
+      configFile,
+      serverConfigText({ serverName: "esper", port, portsFolder, storeFolder, credentials, logFile, ...bounds }),
+    ); // N2
     child = await processes.start(options.binary, ["-c", configFile]).catch((error: unknown) => {
-      throw new ServiceError(`expected to start ${options.binary}: ${describeError(error)}. Check \`services.nats.binary\`.`, { file: options.binary });
+      throw new ServiceError(`expected to start ${options.binary}: ${describeError(error)}. Check \`services.nats.binary\`.`, {
+        file: options.binary,
+      });
     });
     await completeRecord(record, child.pid);
     const chosen = await awaitPort(options, child, portsFolder, logFile); // N3

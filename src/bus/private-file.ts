@@ -10,9 +10,12 @@ export const makePrivateFolder = async (folder: string): Promise<void> => {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new ServiceError(`expected to make the folder ${folder}: ${describeError(error)}. Check the disk and the rights on the data directory.`, {
-      file: folder,
-    });
+    throw new ServiceError(
+      `expected to make the folder ${folder}: ${describeError(error)}. Check the disk and the rights on the data directory.`,
+      {
+        file: folder,
+      },
+    );
   }
 };
 
@@ -26,6 +29,9 @@ export const writePrivateFile = async (file: string, text: string): Promise<void
     await chmod(temporary, privateMode);
     await rename(temporary, file);
   } catch (error) {
-    throw new ServiceError(`expected to write ${file}: ${describeError(error)}. Check the disk and the rights on the data directory.`, { file });
+    throw new ServiceError(
+      `expected to write ${file}: ${describeError(error)}. Check the disk and the rights on the data directory.`,
+      { file },
+    );
   }
 };

@@ -11,45 +11,45 @@ export interface SerialQueue<T> {
   close(): readonly T[];
 }
 
+const compactAt = 1_024;
+
 /** @param handle must not reject: what can go wrong with an item is its own business */
 export const createSerialQueue = <T>(itemsMax: number, handle: (item: T) => Promise<void>): SerialQueue<T> => {
-  let waiting: T[] = [];
+  let items: T[] = [];
+  let head = 0;
   let closed = false;
   let work: Promise<void> | undefined;
 
   const run = async (): Promise<void> => {
-    // Items are taken from the front by index, so that a long queue costs no shifting.
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      for (let i = 0; i < batch.length; i++) {
-        pending = batch.length - i - 1;
-        await handle(batch[i] as T);
-        if (closed) break;
+    while (head < items.length) {
+      const item = items[head++] as T;
+      if (head === items.length || head === compactAt) {
+        items = items.slice(head);
+        head = 0;
       }
+      await handle(item);
     }
-    pending = 0;
     work = undefined;
   };
-  let pending = 0;
 
   return {
     push(item) {
-      if (closed || waiting.length + pending >= itemsMax) return false;
-      waiting.push(item);
+      if (closed || items.length - head >= itemsMax) return false;
+      items.push(item);
       work ??= Promise.resolve().then(run);
       return true;
     },
     get size() {
-      return waiting.length + pending;
+      return items.length - head;
     },
     idle: async () => {
       while (work) await work;
     },
     close() {
       closed = true;
-      const left = waiting;
-      waiting = [];
+      const left = items.slice(head);
+      items = [];
+      head = 0;
       return left;
     },
   };

@@ -19,10 +19,16 @@ export interface ProcessInfo {
 
 export interface Processes {
   readonly ownPid: number;
+  /** Where programs are looked for: the value of PATH. */
+  readonly searchPath: string;
   /** Starts a program without a terminal; its output is thrown away. Rejects when it cannot be started. */
   start(binary: string, args: readonly string[]): Promise<ServerProcess>;
   /** Runs a program to its end. Rejects when it cannot be started or takes longer than the limit. */
-  run(binary: string, args: readonly string[], timeoutMs: number): Promise<{ readonly code: number | null; readonly output: string }>;
+  run(
+    binary: string,
+    args: readonly string[],
+    timeoutMs: number,
+  ): Promise<{ readonly code: number | null; readonly output: string }>;
   /** Undefined when there is no such process. */
   inspect(pid: number): Promise<ProcessInfo | undefined>;
   signal(pid: number, name: "SIGINT" | "SIGKILL"): void;
@@ -75,9 +81,11 @@ const inspectPs = async (pid: number): Promise<ProcessInfo | undefined> => {
 
 export const systemProcesses: Processes = {
   ownPid: process.pid,
+  searchPath: process.env["PATH"] ?? "",
   start,
   run,
-  inspect: (pid) => (process.platform === "linux" ? inspectProc(pid).catch(() => undefined) : inspectPs(pid).catch(() => undefined)),
+  inspect: (pid) =>
+    process.platform === "linux" ? inspectProc(pid).catch(() => undefined) : inspectPs(pid).catch(() => undefined),
   signal: (pid, name) => {
     try {
       process.kill(pid, name);

@@ -86,7 +86,9 @@ export const reapOrphan = async (options: RecordOptions): Promise<number | undef
   if (!(await waitGone(record.pid, options))) {
     processes.signal(record.pid, "SIGKILL");
     if (!(await waitGone(record.pid, options)))
-      throw new ServiceError(`expected the orphaned nats-server ${record.pid} to end, it still runs. End it by hand: kill -9 ${record.pid}.`);
+      throw new ServiceError(
+        `expected the orphaned nats-server ${record.pid} to end, it still runs. End it by hand: kill -9 ${record.pid}.`,
+      );
   }
   await rm(file, { force: true });
   return record.pid;
@@ -102,7 +104,10 @@ export const claimRecord = async (options: RecordOptions): Promise<void> => {
   } catch (error) {
     const other = await read(file);
     if (other) throw inUse(options, other.ownerPid);
-    throw new ServiceError(`expected to write ${file}: ${describeError(error)}. Check the disk and the rights on the data directory.`, { file });
+    throw new ServiceError(
+      `expected to write ${file}: ${describeError(error)}. Check the disk and the rights on the data directory.`,
+      { file },
+    );
   }
 };
 

@@ -37,7 +37,7 @@ const rules = {
 } as const satisfies Record<StreamName, { share: number; ageMsMax: number } & Pick<StreamSpec, "retention" | "whenFull">>;
 
 export const streamOf = (subject: SubjectName): StreamName | undefined => {
-  const entry: { readonly stream?: StreamName } = subjects[subject];
+  const entry: { readonly about: string; readonly stream?: StreamName } = subjects[subject];
   return entry.stream;
 };
 

@@ -13,14 +13,22 @@ export type Checked<T> = { readonly kind: "fits"; readonly value: T } | { readon
 
 export type Incoming =
   | { readonly kind: "message"; readonly envelope: Envelope; readonly payload: unknown; readonly bare: boolean }
-  | { readonly kind: "unfit"; readonly reason: string; readonly bare: boolean; readonly envelope?: Envelope; readonly requestId?: string };
+  | {
+      readonly kind: "unfit";
+      readonly reason: string;
+      readonly bare: boolean;
+      readonly envelope?: Envelope;
+      readonly requestId?: string;
+    };
 
 const issuesMax = 3;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 const issueText = (error: z.ZodError): string => {
-  const shown = error.issues.slice(0, issuesMax).map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message));
+  const shown = error.issues
+    .slice(0, issuesMax)
+    .map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message));
   const more = error.issues.length - shown.length;
   return shown.join("; ") + (more > 0 ? `; and ${more} more` : "");
 };
@@ -35,7 +43,7 @@ export const checkPayload = (subject: SubjectName, value: unknown): Checked<unkn
   check<unknown>(subjects[subject].payload, value, `the message on ${subject}`);
 
 export const checkReply = (subject: SubjectName, value: unknown): Checked<unknown> => {
-  const entry: { readonly reply?: z.ZodType } = subjects[subject];
+  const entry: { readonly about: string; readonly reply?: z.ZodType } = subjects[subject];
   if (!entry.reply) return { kind: "unfit", reason: `expected a request subject, ${subject} has no reply` };
   return check<unknown>(entry.reply, value, `the reply on ${subject}`);
 };
@@ -109,7 +117,8 @@ const decodePayload = (subject: SubjectName, envelope: Envelope, bare: boolean):
   });
   if (envelope.subject !== subject) return unfit(`expected an envelope for ${subject}, its subject is ${envelope.subject}`);
   const publishers: readonly string[] = subjects[subject].publishers;
-  if (!publishers.includes(envelope.sender)) return unfit(`expected a sender of ${subject} (${publishers.join(", ")}), got ${envelope.sender}`);
+  if (!publishers.includes(envelope.sender))
+    return unfit(`expected a sender of ${subject} (${publishers.join(", ")}), got ${envelope.sender}`);
   const payload = checkPayload(subject, envelope.payload);
   return payload.kind === "fits" ? { kind: "message", envelope, payload: payload.value, bare } : unfit(payload.reason);
 };

@@ -33,7 +33,12 @@ export type ModelConfig = z.infer<typeof ModelConfig>;
 
 export const DatasetConfig = z.strictObject({
   name: z.enum(["mnist", "fashion-mnist"]).default("mnist").describe("Which images to train on."),
-  dataDir: z.string().optional().describe("Folder with the IDX files (plain or .gz). Looked in before every other place."),
+  dataDir: z
+    .string()
+    .optional()
+    .describe(
+      "Folder with the IDX files (plain or .gz), or with a folder of the set's name that holds them; when given, no other place is looked in.",
+    ),
   batchSize: z.int().min(1).max(65_536).default(128).describe("Samples in an optimizer step."),
   validationSamples: z
     .int()
@@ -232,6 +237,7 @@ export type LoggingConfig = z.infer<typeof LoggingConfig>;
 
 export const CheckpointConfig = z.strictObject({
   everyEpochs: z.int().min(0).default(10).describe("Windows between two checkpoints; 0 writes only the last."),
+  bytesMax: z.int().min(1).default(4_294_967_296).describe("Size of one checkpoint's tensors."),
   keep: z.int().min(1).max(1000).default(3).describe("Checkpoints kept per run."),
 });
 export type CheckpointConfig = z.infer<typeof CheckpointConfig>;
@@ -258,6 +264,9 @@ export const ServicesConfig = z.strictObject({
   nats: NatsConfig.prefault({ mode: "embedded" }),
   payloadBytesMax: z.int().min(65_536).max(67_108_864).default(8_388_608).describe("Largest message on the bus."),
   mailboxMessagesMax: z.int().min(1).default(10_000).describe("Messages waiting for one actor; more are dead letters."),
+  assetBytesMax: z.int().min(1).default(67_108_864).describe("Size of one blueprint, host or kernel in the library."),
+  outboxMessagesMax: z.int().min(1).default(100_000).describe("Events that wait for the bus; more are refused and the run stops."),
+  lanesLostMax: z.int().min(0).default(3).describe("Times that a run is resumed from its last checkpoint after its training thread died."),
   requestTimeoutMs: z.int().min(1).default(5_000).describe("Wait for an answer on the bus."),
   boundaryTimeoutMs: z
     .int()

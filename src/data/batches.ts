@@ -8,7 +8,7 @@
 import type { BatchCursorState, DatasetBuffers, SplitName } from "../contracts/dataset.ts";
 import { DataError } from "../contracts/errors.ts";
 import type { RandomSource } from "../contracts/ports.ts";
-import { restoreRandom, shuffle } from "../graph/random.ts";
+import { shuffle } from "../graph/random.ts";
 
 /** Numbers 0 … count − 1 in an order drawn from `random`. */
 export const shuffledIndices = (count: number, random: RandomSource): Int32Array =>
@@ -41,8 +41,8 @@ export class BatchCursor {
     this.#order = shuffledIndices(samples, random);
   }
 
-  /** B3. Throws DataError when the state does not fit its own counts. */
-  static restore(state: BatchCursorState): BatchCursor {
+  /** B3. `restoreRandom` makes a stream from its state. Throws DataError when the state does not fit its own counts. */
+  static restore(state: BatchCursorState, restoreRandom: (state: readonly number[]) => RandomSource): BatchCursor {
     const cursor = new BatchCursor(state.samples, state.batchSize, restoreRandom(state.random), state.pass);
     if (state.position > cursor.batchesPerPass) {
       throw new DataError(

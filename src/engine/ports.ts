@@ -51,22 +51,38 @@ const checkKnown = (role: string, side: string, ports: readonly Port[], tensors:
   }
 };
 
-/** K5 for output buffers: known names, right types, no memory shared with a feed or with each other. */
+interface Region {
+  readonly holder: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** K5 for output buffers: known names, right types, no bytes shared with a feed or with each other. */
 export const checkInto = (ports: readonly Port[], into: Tensors, feeds: Tensors): void => {
   checkKnown("output buffer", "outputs", ports, into);
-  const taken = new Map<ArrayBufferLike, string>();
-  for (const [name, tensor] of Object.entries(feeds)) taken.set(tensor.data.buffer, `feed ${name}`);
+  const regions = new Map<ArrayBufferLike, Region[]>();
+  const claim = (holder: string, { data }: Tensor): Region | undefined => {
+    const region = { holder, start: data.byteOffset, end: data.byteOffset + data.byteLength };
+    const taken = regions.get(data.buffer);
+    if (taken === undefined) {
+      regions.set(data.buffer, [region]);
+      return undefined;
+    }
+    const clash = taken.find((other) => region.start < other.end && other.start < region.end);
+    taken.push(region);
+    return clash;
+  };
+  for (const name of Object.keys(feeds)) claim(`feed ${name}`, feeds[name]!);
   for (const port of ports) {
     const tensor = into[port.name];
     if (tensor === undefined) continue;
     checkTensor("output buffer", port, tensor);
-    const holder = taken.get(tensor.data.buffer);
-    if (holder !== undefined) {
+    const clash = claim(`output buffer ${port.name}`, tensor);
+    if (clash !== undefined) {
       throw new ContractError(
-        `output buffer ${port.name}: expected memory of its own, found the memory of ${holder}; give each output a separate ArrayBuffer`,
+        `output buffer ${port.name}: expected memory of its own, found the memory of ${clash.holder}; give each output its own bytes`,
       );
     }
-    taken.set(tensor.data.buffer, `output buffer ${port.name}`);
   }
 };
 

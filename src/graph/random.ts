@@ -66,9 +66,10 @@ export const createRandom = (seed: number): RandomSource => {
 
 /** The stream whose `state()` was saved. Throws DataError when the state is not one. */
 export const restoreRandom = (state: readonly number[]): RandomSource => {
-  if (state.length !== 2 * WORDS || !state.every((word) => Number.isInteger(word) && word === (word | 0))) {
+  const isState = state.length === 2 * WORDS && state.every((word) => Number.isInteger(word) && word === (word | 0));
+  if (!isState || state.slice(0, WORDS).every((word) => word === 0)) {
     throw new DataError(
-      `random state: expected ${2 * WORDS} 32-bit integers, got ${JSON.stringify(state)}; the checkpoint is damaged`,
+      `random state: expected ${2 * WORDS} 32-bit integers, the first ${WORDS} not all zero, got ${JSON.stringify(state)}; the checkpoint is damaged`,
     );
   }
   return sourceOf(state.slice(WORDS), state.slice(0, WORDS)); // K2

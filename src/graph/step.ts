@@ -64,7 +64,7 @@ export const appendLoss = (
   batch: number,
 ): { readonly perSample: string; readonly logits: string; readonly labels: BoundInput } => {
   const labels: BoundInput = { name: "y", dtype: "int32", shape: [batch] };
-  binding.emitter.declare(labels.name, labels);
+  binding.emitter.declare(labels.name, { dtype: labels.dtype, shape: labels.shape });
   const logits = binding.resolve(outputValue(graph, "logits"));
   const id = binding.emitter.fresh("loss/perSample");
   const perSample = binding.expand({ id, op: "softmaxCrossEntropy", inputs: [logits, labels.name], attributes: {} });

@@ -54,7 +54,7 @@ export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Win
       return { ...trial, graft };
     }
     case "stabilized":
-      return { ...trial, unsteadyEpochs: trial.unsteadyEpochs + 1 };
+      return { ...trial, unsteadyEpochs: trial.unsteadyEpochs + (window.interrupted ? 0 : 1) };
     case "evaluated":
       return { ...trial, gain: measured.gain ?? trial.gain };
     case "fine_tuned":

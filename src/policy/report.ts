@@ -3,7 +3,8 @@ import type { FieldReport } from "../contracts/assets.ts";
 import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
-import type { ReportArm, ReportSeed } from "../contracts/report.ts";
+import type { HostSummary } from "../contracts/plan.ts";
+import type { ReportArm, ReportDamage, ReportSeed } from "../contracts/report.ts";
 import type { PayloadOf, SubjectName } from "../contracts/subjects.ts";
 import { subjects } from "../contracts/subjects.ts";
 
@@ -22,8 +23,15 @@ interface Story {
   readonly fieldReports: Map<string, FieldReport>;
 }
 
+export interface ToldRun {
+  readonly arm: ReportArm;
+  /** The host as it was when the run started. */
+  readonly host: HostSummary;
+  readonly damage: ReportDamage | undefined;
+}
+
 /** Undefined when the log does not say that the run started. Throws when a line does not fit its subject's schema. */
-export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): ReportArm | undefined => {
+export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): ToldRun | undefined => {
   const story: Story = { rollbacks: 0, epochs: [], transitions: new Map(), germinations: new Map(), fieldReports: new Map() };
   for (const event of events) tell(story, event);
   if (story.started === undefined) return undefined;
@@ -38,7 +46,7 @@ export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): Re
   const germinated = [...story.transitions.values()].flat().filter(({ to }) => to === "GERMINATED");
   const damage = story.finished?.damage;
 
-  return {
+  const arm: ReportArm = {
     name: story.started.arm,
     runId: story.started.runId,
     outcome: story.finished?.outcome ?? "stopped",
@@ -63,6 +71,7 @@ export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): Re
     ...(story.checkpoint === undefined ? {} : { checkpoint: story.checkpoint }),
     eventLog,
   };
+  return { arm, host: story.started.host, damage };
 };
 
 const payloadOf = <S extends SubjectName>(subject: S, event: Envelope): PayloadOf<S> =>

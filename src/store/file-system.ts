@@ -155,3 +155,9 @@ export const writeDurably = async (
   }
   await fileSystem.sync(dirname(path));
 };
+
+/** `writeDurably` into a folder that is made when it is missing. */
+export const saveDurably = async (fileSystem: FileSystem, path: string, bytes: Uint8Array): Promise<void> => {
+  await ensureFolder(fileSystem, dirname(path));
+  await writeDurably(fileSystem, path, bytes);
+};

@@ -50,5 +50,12 @@ export const decodeJson = <T>(text: string, schema: Schema<T>, what: string, fil
   return parsed.data;
 };
 
+/** What a caller handed in, checked. Throws ContractError when it does not fit. */
+export const checkContract = <T>(value: unknown, schema: Schema<T>, what: string): T => {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new ContractError(`${what}: expected it to fit its contract, found: ${parsed.error.message}`);
+  return parsed.data;
+};
+
 /** For a caller that checks the value itself. */
 export const anything: Schema<unknown> = { safeParse: (value) => ({ success: true, data: value }) };

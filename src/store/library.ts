@@ -7,7 +7,6 @@
  * L4 A kernel key leads to the first kernel stored for it whose file is still there.
  * L5 A field report is stored once per message, however often it is delivered.
  */
-import type { z } from "zod";
 import {
   AssetKind,
   BlueprintIR,
@@ -17,15 +16,24 @@ import {
   KernelKey,
   type Provenance,
 } from "../contracts/assets.ts";
-import { ContractError, DataError } from "../contracts/errors.ts";
+import { DataError } from "../contracts/errors.ts";
 import type { ContentHash } from "../contracts/ids.ts";
-import type { Clock } from "../contracts/ports.ts";
 import type { ContentStore } from "./content-store.ts";
 import { type Database, integer, type SqlRow, text } from "./database.ts";
-import { decodeJson, encodeJson, hashJson } from "./json.ts";
+import { checkContract, decodeJson, encodeJson, hashJson, type Schema } from "./json.ts";
 
-const schemas = { blueprint: BlueprintIR, host: HostAsset, kernel: CompiledKernelArtifact } as const;
-export type AssetOf<K extends AssetKind> = z.infer<(typeof schemas)[K]>;
+interface AssetByKind {
+  readonly blueprint: BlueprintIR;
+  readonly host: HostAsset;
+  readonly kernel: CompiledKernelArtifact;
+}
+export type AssetOf<K extends AssetKind> = AssetByKind[K];
+
+const schemas: { readonly [K in AssetKind]: Schema<AssetOf<K>> } = {
+  blueprint: BlueprintIR,
+  host: HostAsset,
+  kernel: CompiledKernelArtifact,
+};
 
 export interface AssetRecord {
   readonly hash: ContentHash;
@@ -49,6 +57,7 @@ export interface Library {
     readonly asset: unknown;
     readonly inputs: readonly ContentHash[];
     readonly producer: string;
+    readonly createdAtMs: number;
   }): Promise<{ readonly hash: ContentHash; readonly existed: boolean }>;
   /** Undefined when the library has no such asset of this kind; DataError when its file is lost or damaged. */
   get<K extends AssetKind>(kind: K, hash: ContentHash): Promise<AssetOf<K> | undefined>;
@@ -59,30 +68,22 @@ export interface Library {
   findKernel(keyHash: ContentHash): Promise<ContentHash | undefined>;
   /** The asset and all it was made from, nearest first. */
   lineage(hash: ContentHash, limit: number): readonly LineageEntry[];
-  /** L5. False when the message was stored before. */
-  addFieldReport(messageId: string, report: FieldReport): boolean;
+  /** L5. */
+  putFieldReport(messageId: string, report: FieldReport, receivedAtMs: number): void;
   /** The newest reports first; of one run, or of all. */
   fieldReports(limit: number, runId?: string): readonly FieldReport[];
 }
 
-export const kernelKeyHash = (key: KernelKey): ContentHash => hashJson(KernelKey.parse(key), "kernel key");
+export const kernelKeyHash = (key: KernelKey): ContentHash => hashJson(checkContract(key, KernelKey, "kernel key"), "kernel key");
 
 export interface LibraryOptions {
   readonly database: Database;
   readonly content: ContentStore;
-  readonly clock: Clock;
   /** Written into every asset's provenance, for example `esper 0.1.0`. */
   readonly toolchain: string;
 }
 
-const validate = (kind: AssetKind, asset: unknown): AssetOf<AssetKind> => {
-  const parsed = schemas[kind].safeParse(asset);
-  if (!parsed.success)
-    throw new ContractError(`library: expected a ${kind} that fits its contract, found: ${parsed.error.message}`);
-  return parsed.data;
-};
-
-export const createLibrary = ({ database, content, clock, toolchain }: LibraryOptions): Library => {
+export const createLibrary = ({ database, content, toolchain }: LibraryOptions): Library => {
   const columns = "hash, kind, created_at_ms, producer, toolchain, bytes";
   const insertAsset = database.prepare(
     `INSERT INTO assets (${columns}, key_hash) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
@@ -105,7 +106,7 @@ export const createLibrary = ({ database, content, clock, toolchain }: LibraryOp
 
   const record = (row: SqlRow): AssetRecord => ({
     hash: text(row, "hash"),
-    kind: AssetKind.parse(text(row, "kind")),
+    kind: checkContract(text(row, "kind"), AssetKind, "asset kind"),
     bytes: integer(row, "bytes"),
     provenance: {
       producer: text(row, "producer"),
@@ -120,13 +121,13 @@ export const createLibrary = ({ database, content, clock, toolchain }: LibraryOp
   };
 
   return {
-    put: async ({ kind, asset, inputs, producer }) => {
-      const checked = validate(kind, asset); // L2
+    put: async ({ kind, asset, inputs, producer, createdAtMs }) => {
+      const checked = checkContract<AssetOf<AssetKind>>(asset, schemas[kind], `library ${kind}`); // L2
       const bytes = new TextEncoder().encode(encodeJson(checked, kind));
       const hash = await content.put(bytes); // L1, L3
       const keyHash = "key" in checked ? kernelKeyHash(checked.key) : null;
       const created = database.transaction(() => {
-        const inserted = insertAsset.run(hash, kind, Math.round(clock.nowMs()), producer, toolchain, bytes.length, keyHash) === 1;
+        const inserted = insertAsset.run(hash, kind, Math.round(createdAtMs), producer, toolchain, bytes.length, keyHash) === 1;
         if (inserted) for (const [position, input] of inputs.entries()) insertInput.run(hash, position, input);
         return inserted;
       });
@@ -139,8 +140,7 @@ export const createLibrary = ({ database, content, clock, toolchain }: LibraryOp
       if (bytes === undefined) {
         throw new DataError(`library: expected the file of ${kind} ${hash}, found it missing; store the asset again`);
       }
-      const schema: z.ZodType<AssetOf<K>> = schemas[kind];
-      return decodeJson(new TextDecoder().decode(bytes), schema, `${kind} ${hash}`);
+      return decodeJson<AssetOf<K>>(new TextDecoder().decode(bytes), schemas[kind], `${kind} ${hash}`);
     },
 
     describe,
@@ -161,13 +161,10 @@ export const createLibrary = ({ database, content, clock, toolchain }: LibraryOp
         return known === undefined ? entry : { ...entry, record: known };
       }),
 
-    addFieldReport: (messageId, report) =>
-      insertReport.run(
-        messageId,
-        report.runId,
-        Math.round(clock.nowMs()),
-        encodeJson(FieldReport.parse(report), "field report"),
-      ) === 1, // L5
+    putFieldReport: (messageId, report, receivedAtMs) => {
+      const json = encodeJson(checkContract(report, FieldReport, "field report"), "field report");
+      insertReport.run(messageId, report.runId, Math.round(receivedAtMs), json); // L5
+    },
 
     fieldReports: (limit, runId) =>
       (runId === undefined ? selectReports.all(limit) : selectRunReports.all(runId, limit)).map((row) =>

@@ -85,10 +85,15 @@ export interface RunStore {
   listRuns(limit: number): readonly RunRecord[];
   finishRun(runId: string, outcome: RunOutcome, outbox: readonly OutboxMessage[]): void;
   /**
-   * Resumes a run from a checkpoint: its boundaries and the transitions of later windows are forgotten, so that they can be
-   * recorded anew; it is neither paused nor finished.
+   * Resumes a run from a checkpoint: its boundaries are forgotten and its transitions are those of the checkpoint, so that later
+   * ones can be recorded anew; it is neither paused nor finished.
    */
-  rewindRun(point: { readonly runId: string; readonly epoch: number; readonly snapshots: unknown }): void;
+  rewindRun(point: {
+    readonly runId: string;
+    readonly epoch: number;
+    readonly snapshots: unknown;
+    readonly transitions: readonly SeedTransition[];
+  }): void;
 
   /** R1, R2, R3. `repeated` is true when the reply is one of an earlier call. */
   recordBoundary(record: BoundaryRecord): { readonly reply: RecordedReply; readonly repeated: boolean };
@@ -111,5 +116,3 @@ export interface RunStore {
   /** Forgets receipts and sent messages older than `idempotencyMs`; the number of rows removed. */
   prune(nowMs: number): number;
 }
-
-export { createRunStore, type RunStoreOptions } from "./sqlite-run-store.ts";

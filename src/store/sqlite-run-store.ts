@@ -4,7 +4,7 @@ import { ContractError, DataError, ServiceError } from "../contracts/errors.ts";
 import { LifecycleState, legalTransitions, SeedTransition } from "../contracts/lifecycle.ts";
 import { BoundaryReply } from "../contracts/plan.ts";
 import { type Database, integer, optional, type SqlRow, text } from "./database.ts";
-import { anything, decodeJson, encodeJson } from "./json.ts";
+import { anything, checkContract, decodeJson, encodeJson } from "./json.ts";
 import type {
   BoundaryRecord,
   CommandRecord,
@@ -60,7 +60,7 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     selectSeedTransitions: database.prepare(
       "SELECT transition FROM seed_transitions WHERE run_id = ? AND seed_id = ? ORDER BY sequence",
     ),
-    forgetTransitions: database.prepare("DELETE FROM seed_transitions WHERE run_id = ? AND boundary_epoch > ?"),
+    forgetTransitions: database.prepare("DELETE FROM seed_transitions WHERE run_id = ?"),
     insertCommand: database.prepare(
       "INSERT INTO commands (request_id, run_id, received_at_ms, pending, command, receipt) VALUES (?, ?, ?, ?, ?, ?)",
     ),
@@ -100,7 +100,7 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
 
   /** R3. */
   const addTransition = (runId: string, boundaryEpoch: number, input: SeedTransition): void => {
-    const transition = SeedTransition.parse(input);
+    const transition = checkContract(input, SeedTransition, `transition in run ${runId}`);
     const { seedId, sequence, from, to } = transition;
     const what = `transition ${sequence} of ${seedId} in run ${runId}`;
     if (transition.runId !== runId)
@@ -115,7 +115,7 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
       const expected = integer(before, "sequence") + 1;
       if (sequence !== expected)
         throw new ContractError(`${what}: expected sequence ${expected}, found ${sequence}; none may be left out`);
-      const state = LifecycleState.parse(text(before, "state"));
+      const state = checkContract(text(before, "state"), LifecycleState, what);
       if (state !== from)
         throw new ContractError(`${what}: expected to start from ${state}, found ${from}; load the seed's state first`);
     }
@@ -132,7 +132,9 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     const what = `boundary ${epoch} of run ${runId}`;
     const known = findReply(runId, epoch);
     if (known !== undefined) return { reply: known, repeated: true }; // R2
-    const reply = decodeReply(encodeJson(BoundaryReply.parse(record.reply), what), what); // R7
+    const reply = checkContract(record.reply, BoundaryReply, what);
+    if (reply.kind === "pause")
+      throw new ContractError(`${what}: expected a plan or a stop, found a pause; answer it without recording`); // R7
     const last = lastEpoch(knownRun(runId));
     if (epoch <= last) throw new ContractError(`${what}: expected an epoch after ${last}, found ${epoch}; rewind the run first`);
     if (reply.kind === "run" && (reply.plan.epoch !== epoch || reply.plan.runId !== runId)) {
@@ -161,13 +163,13 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     const known = findReceipt(requestId, record.nowMs);
     if (known !== undefined) return { receipt: known, repeated: true }; // R4
     sql.forgetCommand.run(requestId);
-    const receipt = CommandReceipt.parse(record.receipt);
+    const receipt = checkContract(record.receipt, CommandReceipt, `receipt of ${requestId}`);
     sql.insertCommand.run(
       requestId,
       record.runId ?? null,
       Math.round(record.nowMs),
       record.pending ? 1 : 0,
-      encodeJson(KasminaControlCommand.parse(record.command), `command ${requestId}`),
+      encodeJson(checkContract(record.command, KasminaControlCommand, `command ${requestId}`), `command ${requestId}`),
       encodeJson(receipt, `receipt of ${requestId}`),
     );
     if (record.paused !== undefined) {
@@ -216,12 +218,13 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
         sql.finishRun.run(outcome.kind, outcome.reason, runId);
         enqueue(outbox);
       }),
-    rewindRun: ({ runId, epoch, snapshots }) =>
+    rewindRun: ({ runId, epoch, snapshots, transitions }) =>
       database.transaction(() => {
         knownRun(runId);
         sql.rewindRun.run(epoch, encodeJson(snapshots, `snapshots of run ${runId}`), runId);
         sql.forgetBoundaries.run(runId);
-        sql.forgetTransitions.run(runId, epoch);
+        sql.forgetTransitions.run(runId);
+        for (const transition of transitions) addTransition(runId, epoch, transition);
       }),
 
     recordBoundary: (record) => database.transaction(() => recordBoundary(record)), // R1

@@ -74,8 +74,13 @@ export const startActor = async <A extends AnyActor>(
     ended.resolve(swallowed ? { kind: "crash", error: swallowed.error } : exit);
   };
   const inspect = (event: InspectionEvent): void => {
-    if (event.type !== "@xstate.event" || !isSwallowed(event.actorRef, event.event)) return;
-    // X3: inside XState's own delivery nothing may be stopped, so wait for the turn's end.
+    if (event.type !== "@xstate.event" || !event.event.type.startsWith("xstate.error.")) return;
+    const { sourceRef, actorRef } = event;
+    // Inside XState's own delivery nothing may be stopped, so wait for the turn's end.
+    // X1: also where the parent handles the error and goes on.
+    if (sourceRef instanceof Actor) queueMicrotask(() => stopChildren(sourceRef));
+    if (!isSwallowed(actorRef, event.event)) return;
+    // X3
     swallowed ??= { error: event.event["error"] };
     queueMicrotask(() => stopActor(actor));
   };
@@ -191,13 +196,12 @@ const stopChildren = (actor: AnyActorRef): void => {
   for (const child of Object.values(snapshot.children)) {
     if (!(child instanceof Actor)) continue;
     stopActor(child);
-    stopChildren(child);
   }
 };
 
 /** True when the machine's present states name no transition for the error of a child, but have a wildcard. */
 const isSwallowed = (target: ActorRefLike, event: AnyEventObject): boolean => {
-  if (!event.type.startsWith("xstate.error.") || !(target instanceof Actor)) return false;
+  if (!(target instanceof Actor)) return false;
   const snapshot: unknown = target.getSnapshot();
   if (!isMachineSnapshot(snapshot)) return false;
   const descriptors: string[] = snapshot._nodes.flatMap((node) => [...node.ownEvents]);

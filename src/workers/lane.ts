@@ -54,7 +54,9 @@ export interface TrainingLane {
   close(runId: string): Promise<LaneOutcome<void>>;
   /** At most `progressHz` messages a second from each session. Returns the way to stop listening. */
   onProgress(listener: (progress: LaneProgress) => void): () => void;
-  /** Stops the threads. What runs is lost. */
+  /** Kills the thread and every session in it; what runs is `lost`. The lane may be opened again. */
+  abort(): Promise<void>;
+  /** Stops the threads for good. What runs is lost. */
   destroy(): Promise<void>;
 }
 

@@ -1,32 +1,25 @@
 /**
  * A session's whole state as it stands in a checkpoint: tensors by name, and the rest as JSON.
  *
- * Tensor names: `host/<name>` the host's parameters and optimizer slots, `good/<name>` those of the last good snapshot where
- * they differ, `kernel/<name>` the kernel in trial, `grown/<name>` and `twin/<name>` the two ends of an open verdict.
+ * Tensor names: `host/<name>` the host's parameters and optimizer slots, `good/<name>` those of the last good snapshot where it
+ * is another, `kernel/<name>` the kernel in trial, `grown/<name>` and `twin/<name>` the two sides of a contest.
  */
 import { z } from "zod";
 import { KernelKey } from "../contracts/assets.ts";
+import { BatchCursorState } from "../contracts/dataset.ts";
 import type { Tensor } from "../contracts/graph.ts";
 import { Host } from "../contracts/graph.ts";
+import { ContentHash } from "../contracts/ids.ts";
 import { FlopsAccount } from "../contracts/measure.ts";
-import { EpochPlan, EpochResult } from "../contracts/plan.ts";
+import { EpochPlan, EpochResult, SessionSpec } from "../contracts/plan.ts";
 
 const count = z.int().min(0);
-const jsonNumber = z.union([z.number(), z.null()]);
-
-/** A place in the shuffled training data: what `BatchCursor` needs to go on. */
-export const CursorState = z.strictObject({
-  pass: count,
-  position: count,
-  passState: z.array(z.number()).max(64),
-});
-export type CursorState = z.infer<typeof CursorState>;
 
 /** What a learner carries beside its tensors. */
 export const LearnerState = z.strictObject({
   /** Optimizer steps of each cohort. */
   cohortSteps: z.record(z.string(), count),
-  cursor: z.unknown(),
+  cursor: BatchCursorState,
   /** Stream of dropout masks. */
   random: z.array(z.number()).max(64),
   /** Position in the learning-rate schedule. */
@@ -34,27 +27,27 @@ export const LearnerState = z.strictObject({
 });
 export type LearnerState = z.infer<typeof LearnerState>;
 
-/** Step losses that the governor judges by; null stands for a loss that was not finite. */
-export const GovernorState = z.strictObject({ losses: z.array(z.number()).max(1_000_000), spikes: count });
-export type GovernorState = z.infer<typeof GovernorState>;
+export const GovernorRecord = z.strictObject({ losses: z.array(z.number()).max(1_000_000), spikes: count });
 
+/** A kernel in trial beside the frozen host. */
 export const TrialState = z.strictObject({
   seedId: z.string(),
-  fromSite: z.string(),
-  toSite: z.string(),
-  kernelHash: z.string(),
+  kernelHash: ContentHash,
   key: KernelKey,
   kernel: LearnerState,
+  alpha: z.number().min(0).max(1),
   /** Mean gradient norm of the kernel in its last window of TRAINING. */
   trainingGradNorm: z.number().optional(),
-  alpha: z.number().min(0).max(1),
-  /** Set between the end of FINE_TUNING and the verdict. */
-  verdict: z
+  /** From the start of FINE_TUNING to the verdict: the grown copy and the host-only twin. */
+  contest: z
     .strictObject({
       grown: LearnerState,
       twin: LearnerState,
+      grownSteps: count,
+      twinSteps: count,
       grownFlops: count,
       twinFlops: count,
+      complete: z.boolean(),
     })
     .optional(),
 });
@@ -64,7 +57,38 @@ export type TrialState = z.infer<typeof TrialState>;
 export const OpenWindow = z.strictObject({
   plan: EpochPlan,
   steps: count,
-  losses: z.array(jsonNumber).max(1_000_000),
-  gradNorms: z.array(jsonNumber).max(1_000_000),
+  lossSum: z.number(),
+  gradNormSum: z.number(),
+  /** Every loss, while the host settles in STABILIZATION. */
+  losses: z.array(z.number()).max(1_000_000),
+  /** The host changed its shape at the window's start. */
+  hostChanged: z.boolean(),
 });
 export type OpenWindow = z.infer<typeof OpenWindow>;
+
+export const SessionState = z.strictObject({
+  schemaVersion: z.literal(1),
+  spec: SessionSpec,
+  epoch: count,
+  host: Host,
+  /** The kernel whose folded programs are the host's own; absent for a host that never grew. */
+  hostKernelHash: ContentHash.optional(),
+  learner: LearnerState,
+  governor: GovernorRecord,
+  /** Absent while the host is the last good one itself. */
+  good: z.strictObject({ learner: LearnerState, governor: GovernorRecord }).optional(),
+  flops: FlopsAccount,
+  trial: TrialState.optional(),
+  window: OpenWindow.optional(),
+  lastResult: EpochResult.optional(),
+  /** True once the test samples were read. */
+  tested: z.boolean(),
+  /** Kernels that `restore` must be handed. */
+  kernelHashes: z.array(ContentHash).max(2),
+});
+export type SessionState = z.infer<typeof SessionState>;
+
+export interface SessionSnapshot {
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly state: SessionState;
+}

@@ -250,10 +250,10 @@ describe("forwards in closed form", () => {
     expect([...y.data]).toEqual([12, 34]);
   });
 
-  it("conv2d keeps groups apart", () => {
-    const feeds = { x: array([1, 2, 1, 1], [3, 5]), w: array([2, 1, 1, 1], [10, 100]) };
+  it("conv2d keeps groups apart: the first half of the filters reads the first half of the channels", () => {
+    const feeds = { x: array([1, 2, 1, 1], [3, 5]), w: array([4, 1, 1, 1], [1, 10, 100, 1000]) };
     const y = evaluateWith(feeds, (b) => b.emit("conv2d", ["x", "w"], { strides: [1, 1], pads: [0, 0, 0, 0], groups: 2 }));
-    expect([...y.data]).toEqual([30, 500]);
+    expect([...y.data]).toEqual([3, 30, 500, 5000]);
   });
 
   it("avgPool2d counts padded zeros", () => {

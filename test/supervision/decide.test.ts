@@ -103,6 +103,20 @@ describe("decide", () => {
     ]);
   });
 
+  it("D6 a child that is added while it stops is not started", () => {
+    const { effects } = run("one_for_one", "ab", [{ kind: "stop" }, { kind: "addChild", id: "x", restart: "permanent" }]);
+    expect(effects).toEqual([]);
+  });
+
+  it("a child on its way out is not brought back by its group's restart", () => {
+    const { state, effects } = run("one_for_all", "abc", [{ kind: "removeChild", id: "c" }, crash("b"), crash("c")]);
+    expect(state.children.map((child) => child.id)).toEqual(["a", "b"]);
+    expect(effects).toEqual([
+      { kind: "removed", id: "c", error: null },
+      { kind: "stop", id: "a", generation: 1 },
+    ]);
+  });
+
   it("backoff is min(maxMs, initialMs · factorⁿ)", () => {
     const { backoff } = policy("one_for_one");
     expect([0, 1, 2, 50].map((streak) => backoffMs(backoff, streak))).toEqual([100, 200, 300, 300]);

@@ -17,7 +17,7 @@ const ambient: readonly { readonly name: string; readonly allowedIn: RegExp }[] 
   { name: "setTimeout()", allowedIn: /^src\/ports\// },
   { name: "setInterval()", allowedIn: /^src\/ports\// },
   { name: "node:timers", allowedIn: /^src\/ports\// },
-  { name: "process.env", allowedIn: /^src\/main\.ts$/ },
+  { name: "process.env", allowedIn: /^src\/(main|bus\/server-process)\.ts$/ },
   { name: "process.exit", allowedIn: /^src\/main\.ts$/ },
 ];
 

@@ -40,6 +40,9 @@ export const lowerConvInputGrad = (
 const padImages = (writer: ModelWriter, name: string, [top, left, bottom, right]: Pads): string =>
   top + left + bottom + right === 0 ? name : writer.node("Pad", [name, writer.int64([0, 0, top, left, 0, 0, bottom, right])]);
 
+/** Up to this many input channels of a group, the taps' products are one product: narrow ones waste the machine. */
+const stackedChannelsMax = 8;
+
 /**
  * A matrix product per tap of the kernel: dw[:, :, i, j] = dy · x shifted by (i, j), contracted over samples and positions.
  * With the channels first, one copy per tap is all the data movement there is.
@@ -48,38 +51,55 @@ export const lowerConvFilterGrad = (
   { writer, names, types, result, output }: LoweringContext,
   { strides, pads, groups, kernelSize }: OpAttributes<"conv2dFilterGrad">,
 ): void => {
-  const [n, channels] = types[0]!.shape as [number, number];
-  const [, outChannels, height, width] = types[1]!.shape as [number, number, number, number];
+  const [, channels] = types[0]!.shape as [number, number];
+  const [n, outChannels, height, width] = types[1]!.shape as [number, number, number, number];
   const positions = n * height * width;
-  const channelsFirst = [1, 0, 2, 3];
-  const dy = writer.reshape(writer.transpose(names[1]!, channelsFirst), matrixShape(groups, outChannels, positions));
-  const x = writer.transpose(padImages(writer, names[0]!, pads), channelsFirst);
+  const dy = writer.reshape(writer.transpose(names[1]!, [1, 0, 2, 3]), byGroup(groups, outChannels, positions));
+  const x = writer.transpose(padImages(writer, names[0]!, pads), [1, 0, 2, 3]);
+  const phases = columnPhases(writer, x, strides[1], Math.min(strides[1], kernelSize[1]));
   const axes = writer.int64([2, 3]);
-  const steps = writer.int64(strides);
+  const steps = writer.int64([strides[0], 1]);
   const taps: string[] = [];
   for (let i = 0; i < kernelSize[0]; i++) {
     for (let j = 0; j < kernelSize[1]; j++) {
-      const ends = [i + strides[0] * (height - 1) + 1, j + strides[1] * (width - 1) + 1];
-      const seen = writer.node("Slice", [x, writer.int64([i, j]), writer.int64(ends), axes, steps]);
-      const matrix = writer.reshape(seen, matrixShape(groups, channels, positions));
-      taps.push(timesTransposed(writer, dy, matrix, groups, [outChannels, channels / groups, 1]));
+      const column = Math.floor(j / strides[1]);
+      const ends = [i + strides[0] * (height - 1) + 1, column + width];
+      const seen = writer.node("Slice", [phases[j % strides[1]]!, writer.int64([i, column]), writer.int64(ends), axes, steps]);
+      taps.push(writer.reshape(seen, byGroup(groups, channels, positions)));
     }
   }
-  const stacked = taps.length === 1 ? taps[0]! : writer.node("Concat", taps, [attribute.int("axis", 2)]);
-  writer.reshape(stacked, result.shape, output);
+  const perGroup = channels / groups;
+  const stacked = perGroup <= stackedChannelsMax ? [concat(writer, taps, groups === 1 ? 0 : 1)] : taps;
+  const tapsEach = taps.length / stacked.length;
+  const products = stacked.map((matrix) =>
+    writer.reshape(timesTransposed(writer, dy, matrix, groups), [outChannels, tapsEach, perGroup]),
+  );
+  writer.reshape(writer.transpose(concat(writer, products, 1), [0, 2, 1]), result.shape, output);
 };
 
-const matrixShape = (groups: number, channels: number, positions: number): number[] =>
+/**
+ * The columns of four-dimensional x dealt out by their remainder modulo the stride. A tap then reads whole runs of columns,
+ * which copy several times faster than every second one would.
+ */
+const columnPhases = (writer: ModelWriter, x: string, stride: number, count: number): string[] => {
+  if (stride === 1) return [x];
+  const endOfAxis = writer.int64([2 ** 31]);
+  return Array.from({ length: count }, (_, phase) =>
+    writer.node("Slice", [x, writer.int64([phase]), endOfAxis, writer.int64([3]), writer.int64([stride])]),
+  );
+};
+
+const concat = (writer: ModelWriter, names: readonly string[], axis: number): string =>
+  names.length === 1 ? names[0]! : writer.node("Concat", names, [attribute.int("axis", axis)]);
+
+const byGroup = (groups: number, channels: number, positions: number): number[] =>
   groups === 1 ? [channels, positions] : [groups, channels / groups, positions];
 
-/** a · bᵀ for each group, in the given shape. */
-const timesTransposed = (writer: ModelWriter, a: string, b: string, groups: number, shape: readonly number[]): string => {
-  const product =
-    groups === 1
-      ? writer.node("Gemm", [a, b], [attribute.int("transB", 1)])
-      : writer.node("MatMul", [a, writer.transpose(b, [0, 2, 1])]);
-  return writer.reshape(product, shape);
-};
+/** a · bᵀ for each group. */
+const timesTransposed = (writer: ModelWriter, a: string, b: string, groups: number): string =>
+  groups === 1
+    ? writer.node("Gemm", [a, b], [attribute.int("transB", 1)])
+    : writer.node("MatMul", [a, writer.transpose(b, [0, 2, 1])]);
 
 export const lowerAvgPool = (
   { writer, names, output }: LoweringContext,

@@ -85,12 +85,13 @@ class NativeExecutable implements Executable {
     const into = options.into ?? {};
     checkInto(this.outputs, into, feeds);
     const ortFeeds: Record<string, ort.Tensor> = {};
-    for (const { name } of this.inputs) ortFeeds[name] = toOrt(feeds[name]!);
+    for (const { name } of this.inputs) ortFeeds[name] = toOrt(isShared(feeds[name]!) ? copyOf(feeds[name]!) : feeds[name]!);
     // K4: onnxruntime writes straight into these buffers, so that nothing is copied out.
     const results: Record<string, Tensor> = {};
     const fetches: Record<string, ort.Tensor> = {};
     for (const [index, { name, dtype, shape }] of this.outputs.entries()) {
-      const tensor = into[name] ?? allocate(dtype, shape);
+      const wanted = into[name];
+      const tensor = wanted === undefined || isShared(wanted) ? allocate(dtype, shape) : wanted;
       results[name] = tensor;
       fetches[this.#onnxOutputs[index]!] = toOrt(tensor);
     }
@@ -98,6 +99,11 @@ class NativeExecutable implements Executable {
       await session.run(ortFeeds, fetches);
     } catch (error) {
       throw new ServiceError(`onnxruntime: expected the program to run, found: ${describeError(error)}`, {}, { cause: error });
+    }
+    for (const [name, wanted] of Object.entries(into)) {
+      if (results[name] === wanted) continue;
+      wanted.data.set(results[name]!.data);
+      results[name] = wanted;
     }
     return results;
   }
@@ -108,6 +114,11 @@ class NativeExecutable implements Executable {
     await session?.release();
   }
 }
+
+/** onnxruntime's binding refuses memory that threads share: such tensors are copied in and out. */
+const isShared = ({ data }: Tensor): boolean => data.buffer instanceof SharedArrayBuffer;
+
+const copyOf = (tensor: Tensor): Tensor => ({ ...tensor, data: tensor.data.slice() });
 
 /** Wraps the memory of a tensor; nothing is copied. */
 const toOrt = (tensor: Tensor): ort.Tensor =>

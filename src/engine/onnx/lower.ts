@@ -14,7 +14,7 @@ import { attribute, elementType, type OnnxModel } from "./schema.ts";
 import { ModelWriter } from "./writer.ts";
 
 /** The operator set that the lowering is written in; onnxruntime 1.18 and later know it. */
-export const opset = 20;
+const opset = 20;
 
 /** Constants of more elements than this are expanded from a scalar instead of stored. */
 const storedElementsMax = 1024;
@@ -64,7 +64,8 @@ const alongAxis =
 
 const matMul: Lowering<OpAttributes<"matMul">> = ({ writer, names, types, output }, { transposeA, transposeB }) => {
   const ranks = types.map((type) => type.shape.length);
-  if (ranks[0] === 2 && ranks[1] === 2) {
+  // Without flags MatMul serves better: onnxruntime fuses it with the bias that follows.
+  if (ranks[0] === 2 && ranks[1] === 2 && (transposeA || transposeB)) {
     const flags = [attribute.int("transA", transposeA ? 1 : 0), attribute.int("transB", transposeB ? 1 : 0)];
     writer.node("Gemm", names, flags, output);
     return;

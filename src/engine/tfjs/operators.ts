@@ -32,10 +32,11 @@ const comparison =
   ({ tf, inputs }) =>
     tf.cast(tf[name](inputs[0]!, inputs[1]!), "float32");
 
+/** Axis by axis, the last first: the wasm backend adds up one by one, and sums of sums lose fewer digits than one long sum. */
 const reduction =
   (name: "sum" | "mean" | "max"): Clause<OpAttributes<"reduceSum">> =>
   ({ tf, inputs }, { axes, keepDims }) =>
-    axes.length === 0 ? tf.clone(inputs[0]!) : tf[name](inputs[0]!, axes, keepDims);
+    axes.toSorted((a, b) => b - a).reduce((x: Tensor, axis) => tf[name](x, axis, keepDims), tf.clone(inputs[0]!));
 
 /** For functions that the library has along the last axis only. */
 const alongAxis =
@@ -61,7 +62,7 @@ const matMul: Clause<OpAttributes<"matMul">> = ({ tf, inputs, result }, { transp
   return tf.reshape(tf.matMul(tf.reshape(a, [-1, a.shape.at(-1)!]), b), [...result.shape]);
 };
 
-/** Below this the Taylor series is used: the library's formula has an absolute error of 1.5e-7, too much near zero. */
+/** Below this the Taylor series is used: the cpu backend's formula has an absolute error of 1.5e-7, too much near zero. */
 const erfSeriesMax = 0.5;
 
 /** erf(x) = 2/√π · Σ (−1)ⁿ x²ⁿ⁺¹ / (n! (2n + 1)); seven terms are exact to float32 up to ½. */

@@ -9,7 +9,7 @@ import type { HostSummary } from "../../contracts/plan.ts";
 import { bind } from "../../graph/bind.ts";
 import { bypassFor } from "../../graph/blueprints.ts";
 import { countParameters } from "../../graph/flops.ts";
-import { contentHash } from "../../graph/hash.ts";
+import { hostHash } from "../../graph/hash.ts";
 import { cnn, mlp } from "../../graph/hosts.ts";
 import { evaluate } from "../../graph/programs.ts";
 import { insertBypass } from "../../graph/rewrite.ts";
@@ -103,7 +103,7 @@ export const summarizeHost = (host: Host, stepFlops: number, forwardFlops: numbe
   const width = (value: string): number => types.get(value)!.shape[1]!;
   return {
     name: host.name,
-    hash: contentHash(host),
+    hash: hostHash(host),
     parameters: countParameters(host),
     stepFlops,
     forwardFlops,
@@ -116,4 +116,3 @@ export const summarizeHost = (host: Host, stepFlops: number, forwardFlops: numbe
     })),
   };
 };
-

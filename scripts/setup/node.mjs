@@ -1,0 +1,104 @@
+/** The Node that runs us, the packages, and the build. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run, SetupError, tail } from "./shell.mjs";
+
+const nodeVersionMin = [20, 19, 0];
+
+/** True when a version such as `20.19.1` is `least` or newer. */
+export const isAtLeast = (version, least) => {
+  const parts = version.split(".").map(Number);
+  for (const [index, wanted] of least.entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== wanted) return part > wanted;
+  }
+  return true;
+};
+
+export const checkNode = (version = process.versions.node) => {
+  if (isAtLeast(version, nodeVersionMin)) return;
+  throw new SetupError(
+    `expected Node ${nodeVersionMin.join(".")} or newer, got ${version} (${process.execPath}); install a newer one from your system, nodejs.org or a version manager, and run the command again`,
+  );
+};
+
+const read = (file) => {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+};
+
+const hash = (text) => createHash("sha256").update(text).digest("hex");
+
+const networkCodes =
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT|EPROXY|E407|CERT_|SELF_SIGNED_CERT|UNABLE_TO_)/;
+
+/** What to do about a failed `npm ci`. */
+export const adviceForNpm = (output) => {
+  const code = networkCodes.exec(output)?.[1];
+  if (code) {
+    return `the package registry could not be reached (${code}): check the network, or name a proxy or mirror (npm config set proxy …, npm config set registry …), then run the command again`;
+  }
+  if (/\bENOSPC\b/.test(output)) return "the disk is full: free some space (about 700 MB are needed), then run the command again";
+  if (/\b(EACCES|EPERM)\b/.test(output)) return "this folder cannot be written: run the command as the folder's owner";
+  return "read npm's words above; `npm ci` in this folder shows them in full";
+};
+
+/** Installs what the lock file says, unless that is there already. */
+export const installPackages = async (root) => {
+  const lock = read(join(root, "package-lock.json"));
+  if (lock === undefined) throw new SetupError(`expected package-lock.json in ${root}, found none; clone the repository again`);
+  const stamp = join(root, "node_modules", ".esper-lock");
+  const wanted = hash(lock);
+  if (read(stamp) === wanted) return wanted;
+  // What `npm ci` by hand left behind is as good.
+  const installed = join(root, "node_modules", ".package-lock.json");
+  const byHand =
+    read(stamp) === undefined &&
+    existsSync(installed) &&
+    statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs;
+  if (!byHand) {
+    // No package needs its install script, so none is run.
+    const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    const npm = process.env.npm_execpath;
+    const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+    const { code, output } = await run(program, [...first, ...args], { cwd: root, about: "installing packages (npm ci)" });
+    if (code === 127) throw new SetupError("expected npm beside Node, found none; install npm 10 or newer");
+    if (code !== 0)
+      throw new SetupError(`expected npm ci to succeed, it ended with ${code}:\n${tail(output)}\n${adviceForNpm(output)}`);
+  }
+  writeFileSync(stamp, wanted);
+  return wanted;
+};
+
+const sourcesUnder = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+/** Builds `dist`, unless it was built from these sources. */
+export const build = async (root, lockHash) => {
+  const files = [...sourcesUnder(join(root, "src")), join(root, "tsconfig.json"), join(root, "tsconfig.build.json")];
+  const fingerprint = hash(
+    [lockHash, ...files.map((file) => [file, statSync(file).size, statSync(file).mtimeMs].join(" "))].join("\n"),
+  );
+  const dist = join(root, "dist");
+  const stamp = join(dist, ".built-from");
+  if (read(stamp) === fingerprint) return;
+  rmSync(dist, { recursive: true, force: true });
+  mkdirSync(dist, { recursive: true });
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { code, output } = await run(process.execPath, [compiler, "-p", "tsconfig.build.json"], {
+    cwd: root,
+    about: "building (tsc)",
+  });
+  if (code !== 0)
+    throw new SetupError(
+      `expected the sources to compile, tsc ended with ${code}:\n${tail(output, 20)}\ncorrect them; \`npm run types\` shows all of it`,
+    );
+  writeFileSync(stamp, fingerprint);
+};

@@ -1,0 +1,201 @@
+/**
+ * Kasmina, the execution layer: holds the seeds of a run, answers Tolaria's question at every boundary, and takes commands.
+ *
+ * K1 Nothing is answered, published or shown to a live seed before it is in the database.
+ * K2 A boundary and a command are each one transaction; asked again, the same answer comes.
+ * K3 While the run is paused the boundary stays open: nothing is decided until it is resumed.
+ * K4 A compilation is asked for again when nobody can say what became of it: a seed never waits for a lost message.
+ */
+import type { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
+import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
+import type { MorphogeneticConfig } from "../contracts/config.ts";
+import { ContractError } from "../contracts/errors.ts";
+import type { BoundaryReply } from "../contracts/plan.ts";
+import type { PayloadOf } from "../contracts/subjects.ts";
+import { acceptCommand } from "../machines/accept-command.ts";
+import { type Decided, decideBoundary } from "../machines/boundary.ts";
+import { createRunState, type KasminaRunState, type KasminaSetup } from "../machines/kasmina-state.ts";
+import { skipAhead, unansweredCompilation } from "../machines/recovery.ts";
+import type { OutboxMessage, RunStore } from "../store/run-store.ts";
+import type { RunningChild } from "../supervision/spec.ts";
+import { LiveSeeds } from "./live-seeds.ts";
+import { createOutbox, type Outbox } from "./outbox.ts";
+import type { RunContext } from "./run-context.ts";
+import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
+
+type Question = PayloadOf<"control.kasmina.boundary">;
+
+export interface KasminaPorts {
+  readonly runs: RunStore;
+  readonly morphogenetic: MorphogeneticConfig;
+  /** What the run's setup needs beside the question that Tolaria asks. */
+  readonly setup: Omit<KasminaSetup, "runId" | "arm" | "growth" | "flopsMax">;
+}
+
+export const startKasmina = (ports: ActorPorts, run: RunContext, own: KasminaPorts): Promise<RunningChild> =>
+  startActor("kasmina", ports, async (scope) => {
+    const kasmina = new Kasmina(scope, run, own);
+    scope.onEnd(() => kasmina.stop());
+    await scope.on("compilation.kernel.ready", (outcome) => kasmina.compiled(outcome));
+    await scope.answer("control.kasmina.boundary", (question) => kasmina.boundary(question));
+    await scope.answer("control.kasmina.commands", (command, { sender }) => kasmina.command(command, sender));
+    await kasmina.takeUp();
+  });
+
+class Kasmina {
+  readonly #scope: ActorScope;
+  readonly #run: RunContext;
+  readonly #own: KasminaPorts;
+  readonly #outbox: Outbox;
+  #state: KasminaRunState | undefined;
+  #seeds: LiveSeeds | undefined;
+  #compilations: CompilationOutcome[] = [];
+  #held = false;
+
+  constructor(scope: ActorScope, run: RunContext, own: KasminaPorts) {
+    this.#scope = scope;
+    this.#run = run;
+    this.#own = own;
+    this.#outbox = createOutbox(scope.bus, own.runs, () => scope.clock.nowMs(), scope.log);
+  }
+
+  /** K4: from what is stored, the state as it was when the last boundary and the last command were. */
+  async takeUp(): Promise<void> {
+    const { runs } = this.#own;
+    const stored = runs.loadRun(this.#run.runId);
+    if (stored === undefined) {
+      runs.createRun({ runId: this.#run.runId, arm: this.#run.arm, nowMs: this.#scope.clock.nowMs() });
+      return;
+    }
+    await this.#outbox.flush();
+    if (stored.snapshots === null) return;
+    let state = stored.snapshots as KasminaRunState;
+    for (const command of runs.pendingCommands(this.#run.runId)) state = acceptCommand(state, command).state;
+    this.#adopt(state);
+    const waiting = unansweredCompilation(state);
+    if (waiting !== undefined) this.#submit([waiting]);
+    await this.#outbox.flush();
+  }
+
+  stop(): void {
+    this.#seeds?.stop();
+  }
+
+  compiled(outcome: CompilationOutcome): void {
+    if (outcome.runId !== this.#run.runId) return;
+    this.#compilations = [...this.#compilations.filter(({ seedId }) => seedId !== outcome.seedId), outcome];
+  }
+
+  async boundary(question: Question): Promise<BoundaryReply> {
+    if (question.runId !== this.#run.runId)
+      throw new ContractError(`expected a boundary of run ${this.#run.runId}, got ${question.runId}`);
+    const { host, epoch, flopsMax } = question.status;
+    const state = this.#state ?? createRunState(this.#setup(flopsMax), host);
+    if (this.#seeds === undefined) this.#adopt(state);
+    const input = { nowEpoch: epoch, host, result: question.result, compilations: this.#compilations };
+
+    let decision = decideBoundary(state, input);
+    if (decision.kind === "out_of_step") {
+      this.#scope.log.warn("the lane went on by itself", { reason: decision.reason });
+      const ahead = skipAhead(state, epoch);
+      if (ahead !== undefined) decision = decideBoundary(ahead, input);
+    }
+    if (decision.kind === "out_of_step") throw new ContractError(`run ${this.#run.runId}: ${decision.reason}`);
+    if (decision.kind === "repeated") return decision.reply;
+    this.#held = decision.reply.kind === "pause";
+    if (decision.reply.kind === "pause") return decision.reply; // K3
+    return this.#commit(state, decision, decision.reply);
+  }
+
+  command(command: KasminaControlCommand, sender: string): CommandReceipt {
+    const { requestId } = command;
+    const nowMs = this.#scope.clock.nowMs();
+    const known = this.#own.runs.findReceipt(requestId, nowMs);
+    if (known !== undefined) return known; // K2
+    if (this.#state === undefined) {
+      return {
+        kind: "refused",
+        requestId,
+        code: "no_run",
+        reason: `run ${this.#run.runId} has not reached its first boundary; try again in a moment`,
+      };
+    }
+    const { state, receipt } = acceptCommand(this.#state, command);
+    if (receipt.kind === "status") return this.#held ? { ...receipt, run: { ...receipt.run, paused: true } } : receipt;
+    const accepted = receipt.kind === "accepted";
+    const recorded = this.#own.runs.recordCommand({
+      command,
+      receipt,
+      runId: this.#run.runId,
+      pending: accepted,
+      ...(accepted && (command.kind === "pause" || command.kind === "resume") ? { paused: command.kind === "pause" } : {}),
+      nowMs,
+      outbox: [{ subject: "system.events.command", payload: { command, sender, receipt } }],
+    });
+    if (!recorded.repeated) this.#state = state;
+    void this.#outbox.flush();
+    return recorded.receipt;
+  }
+
+  /** K1 */
+  async #commit(
+    before: KasminaRunState,
+    decision: Decided,
+    reply: Exclude<BoundaryReply, { kind: "pause" }>,
+  ): Promise<BoundaryReply> {
+    const { runId } = this.#run;
+    const applied = before.pending.filter(
+      ({ requestId }) => !decision.state.pending.some((left) => left.requestId === requestId),
+    );
+    const refused = decision.refusals.flatMap(({ requestId, code, reason }) => {
+      const command = before.pending.find((each) => each.requestId === requestId);
+      return command === undefined ? [] : [{ command, sender: "kasmina", receipt: { kind: "refused", requestId, code, reason } }];
+    });
+    const { reply: stored } = this.#own.runs.recordBoundary({
+      runId,
+      epoch: decision.state.epoch + 1,
+      reply,
+      snapshots: decision.state,
+      transitions: decision.transitions,
+      appliedCommands: applied.map(({ requestId }) => requestId),
+      outbox: [
+        ...decision.transitions.map((payload): OutboxMessage => ({ subject: "system.events.seed", payload })),
+        ...refused.map((payload): OutboxMessage => ({ subject: "system.events.command", payload })),
+        ...decision.fieldReports.map((payload): OutboxMessage => ({ subject: "innovation.field_reports", payload })),
+        ...decision.submissions.map(
+          (submission): OutboxMessage => ({
+            subject: "compilation.blueprint.submitted",
+            payload: this.#withDeadline(submission),
+          }),
+        ),
+      ],
+    });
+    this.#state = decision.state;
+    this.#seeds?.follow(decision.state, decision.steps);
+    this.#compilations = this.#compilations.filter(({ seedId }) => unansweredCompilation(decision.state)?.seedId === seedId);
+    await this.#outbox.flush();
+    if (decision.health !== undefined) await this.#scope.bus.publish("telemetry.seed.health", decision.health);
+    return stored;
+  }
+
+  #adopt(state: KasminaRunState): void {
+    this.#state = state;
+    this.#seeds?.stop();
+    this.#seeds = new LiveSeeds(state, this.#run.table, (error) => this.#scope.end(error));
+  }
+
+  #setup(flopsMax: number): KasminaSetup {
+    const { runId, arm, growth } = this.#run;
+    return { ...this.#own.setup, runId, arm, growth, flopsMax };
+  }
+
+  #withDeadline(submission: Omit<CompilationRequest, "deadlineAtMs">): CompilationRequest {
+    return { ...submission, deadlineAtMs: this.#scope.clock.nowMs() + this.#own.morphogenetic.compileTimeoutMs };
+  }
+
+  #submit(submissions: readonly Omit<CompilationRequest, "deadlineAtMs">[]): void {
+    this.#own.runs.enqueue(
+      submissions.map((submission) => ({ subject: "compilation.blueprint.submitted", payload: this.#withDeadline(submission) })),
+    );
+  }
+}

@@ -1,0 +1,44 @@
+/** Sends what the database says must be sent, in order; what cannot be sent stays for the next time. */
+import type { Bus } from "../bus/bus.ts";
+import type { Log } from "../contracts/ports.ts";
+import { type InputOf, type SubjectName, subjectNames } from "../contracts/subjects.ts";
+import type { RunStore } from "../store/run-store.ts";
+
+const batchMessages = 256;
+
+export interface Outbox {
+  /** Resolves when everything that waited was sent, or could not be. Calls during a flush join the next one. */
+  flush(): Promise<void>;
+}
+
+export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log: Log): Outbox => {
+  let flushing: Promise<void> = Promise.resolve();
+
+  const sendAll = async (): Promise<void> => {
+    for (;;) {
+      const messages = runs.pendingOutbox(batchMessages);
+      if (messages.length === 0) return;
+      for (const { id, subject, payload } of messages) {
+        if (!isSubject(subject)) {
+          log.error("a message in the outbox has no known subject and is dropped", { id, subject });
+        } else {
+          const sent = await bus.publish(subject, payload as InputOf<typeof subject>, { messageId: `outbox-${id}` });
+          if (sent.kind === "failed") {
+            log.warn("the outbox waits", { id, subject, reason: sent.reason });
+            return;
+          }
+        }
+        runs.markSent([id], nowMs());
+      }
+    }
+  };
+
+  return {
+    flush: () => {
+      flushing = flushing.then(sendAll).catch((error: unknown) => log.error("the outbox could not be sent", { error }));
+      return flushing;
+    },
+  };
+};
+
+const isSubject = (subject: string): subject is SubjectName => (subjectNames as readonly string[]).includes(subject);

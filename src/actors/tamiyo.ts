@@ -1,0 +1,57 @@
+/**
+ * Tamiyo, the strategic controller: judges the health of every site and asks for a repair where the evidence holds.
+ *
+ * Y1 A decision is told whatever came of it; a command that Kasmina refused is told as refused, with her reason.
+ * Y2 What Tamiyo remembers is small and is lost with her: the trigger then needs its successive checks again.
+ */
+import type { MorphogeneticConfig } from "../contracts/config.ts";
+import type { HealthSignal } from "../contracts/telemetry.ts";
+import { decide, emptyPolicy, type GerminateCommand, learn, type PolicyState } from "../policy/decide.ts";
+import type { RunningChild } from "../supervision/spec.ts";
+import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
+
+/** Runs remembered at once; the one not heard of for longest is forgotten. */
+const runsMax = 64;
+
+export interface TamiyoPorts {
+  readonly morphogenetic: MorphogeneticConfig;
+  /** Batches in one pass over the validation samples. */
+  readonly validationBatches: number;
+}
+
+export const startTamiyo = (ports: ActorPorts, { morphogenetic, validationBatches }: TamiyoPorts): Promise<RunningChild> =>
+  startActor("tamiyo", ports, async (scope) => {
+    const memory = new Map<string, PolicyState>();
+    const remember = (runId: string, state: PolicyState): void => {
+      memory.delete(runId);
+      memory.set(runId, state);
+      const oldest = memory.keys().next().value;
+      if (memory.size > runsMax && oldest !== undefined) memory.delete(oldest);
+    };
+
+    await scope.on("telemetry.seed.health", async (signal: HealthSignal, { traceId }) => {
+      const startMs = scope.clock.monotonicMs();
+      const { state, decision, command } = decide(memory.get(signal.runId) ?? emptyPolicy, signal, {
+        config: morphogenetic,
+        validationBatches,
+      });
+      remember(signal.runId, state);
+      const latencyMs = scope.clock.monotonicMs() - startMs;
+      const refusal = command === undefined ? undefined : await send(scope, command, traceId);
+      const told =
+        refusal === undefined ? decision : { ...decision, outcome: "refused" as const, reason: `${decision.reason}; ${refusal}` };
+      const sent = await scope.bus.publish("system.events.decision", { ...told, latencyMs }, { traceId });
+      if (sent.kind === "failed") scope.log.warn("a decision could not be told", { reason: sent.reason });
+    });
+
+    await scope.on("innovation.field_reports", (report) => {
+      remember(report.runId, learn(memory.get(report.runId) ?? emptyPolicy, report, morphogenetic));
+    });
+  });
+
+/** Y1: undefined when the command was accepted, else why not. */
+const send = async (scope: ActorScope, command: GerminateCommand, traceId: string): Promise<string | undefined> => {
+  const outcome = await scope.bus.request("control.kasmina.commands", command, { traceId });
+  if (outcome.kind !== "reply") return `Kasmina gave no receipt (${outcome.kind}): ${outcome.reason}`;
+  return outcome.value.kind === "refused" ? `Kasmina refused (${outcome.value.code}): ${outcome.value.reason}` : undefined;
+};

@@ -1,0 +1,73 @@
+/**
+ * The operator's connection: where the node's NATS server is and how to log in, in files that only the owner reads.
+ *
+ * `operator.json` is for `esper ctl`. `operator.context.json` has the form of a context of the `nats` command line: copy it to
+ * `~/.config/nats/context/esper.json`, then `nats --context esper sub 'system.events.>'`. Without it:
+ * `nats --server nats://USER:PASSWORD@HOST:PORT request control.kasmina.commands '{"requestId":"1","kind":"status"}'`.
+ */
+import { readFile, rm, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { describeError, ServiceError } from "../contracts/errors.ts";
+import { inboxPrefix } from "./permissions.ts";
+import { writePrivateFile } from "./private-file.ts";
+
+export const OperatorConnection = z.strictObject({
+  url: z.string(),
+  user: z.string().optional(),
+  password: z.string().optional(),
+  dataDir: z.string(),
+  /** The node's process. */
+  pid: z.int().min(1),
+  startedAtMs: z.number(),
+});
+export type OperatorConnection = z.infer<typeof OperatorConnection>;
+
+export const operatorFile = (dataDir: string): string => resolve(dataDir, "operator.json");
+const contextFile = (dataDir: string): string => resolve(dataDir, "operator.context.json");
+
+export const writeOperatorFiles = async (connection: OperatorConnection): Promise<string> => {
+  const { url, user = "", password = "", dataDir } = connection;
+  const context = { description: `Esper node at ${dataDir}`, url, user, password, inbox_prefix: inboxPrefix("operator") };
+  const file = operatorFile(dataDir);
+  await writePrivateFile(contextFile(dataDir), `${JSON.stringify(context, null, 2)}\n`);
+  await writePrivateFile(file, `${JSON.stringify(connection, null, 2)}\n`);
+  return file;
+};
+
+export const removeOperatorFiles = async (dataDir: string): Promise<void> => {
+  await Promise.all([operatorFile(dataDir), contextFile(dataDir)].map((file) => rm(file, { force: true })));
+};
+
+/**
+ * @param path the node's data directory, or the file itself
+ * @throws ServiceError when there is none, or it is damaged
+ */
+export const readOperatorFile = async (path: string): Promise<OperatorConnection> => {
+  const folder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  const file = folder ? join(path, "operator.json") : path;
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new ServiceError(
+      `expected the connection file of a running node at ${file}, it cannot be read (${describeError(error)}). Start a node with \`esper start\`, or name its data directory.`,
+      { file },
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const parsed = OperatorConnection.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ServiceError(
+    `expected a connection file of a node at ${file}, it is damaged. Restart the node: it writes the file anew.`,
+    { file },
+  );
+};

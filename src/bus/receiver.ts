@@ -1,0 +1,201 @@
+/** The receiving half of a bus: live, durable and answered subjects. B2, B4 and B6 of nats-bus.ts are kept here. */
+import type { Envelope } from "../contracts/envelope.ts";
+import { ContractError, describeError, ServiceError } from "../contracts/errors.ts";
+import type { Clock, Log } from "../contracts/ports.ts";
+import { type Principal, type SubjectName, subjects } from "../contracts/subjects.ts";
+import type { MessageContext, Subscription } from "./bus.ts";
+import { consumeDurable, type DurableLimits, type Handled } from "./durable-consumer.ts";
+import type { Link } from "./link.ts";
+import type { Msg, ServiceMsg } from "./nats-client.ts";
+import type { Identifiers } from "./sender.ts";
+import { createSerialQueue } from "./serial-queue.ts";
+import type { ServiceHost } from "./service-host.ts";
+import { durableName, isActor, type StreamName } from "./streams.ts";
+import {
+  bareBody,
+  checkReply,
+  decodeMessage,
+  encodeMessage,
+  type FailureKind,
+  failureBody,
+  failureCodes,
+  traceIdOf,
+} from "./wire.ts";
+
+/** A message that nobody will handle. */
+export interface DeadLetter {
+  /** Who should have handled it. */
+  readonly principal: string;
+  readonly subject: string;
+  readonly reason: string;
+  readonly envelope?: Envelope;
+}
+
+/** Gets a payload that fits the subject's schema. */
+export type Handler = (payload: unknown, context: MessageContext) => unknown;
+
+export interface ReceiverOptions {
+  readonly link: Link;
+  readonly principal: Principal;
+  readonly services: ServiceHost | undefined;
+  readonly bytesMax: number;
+  readonly mailboxMessagesMax: number;
+  readonly durable: DurableLimits;
+  readonly identifiers: Identifiers;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onDeadLetter: (letter: DeadLetter) => void;
+}
+
+export interface Receiver {
+  live(subject: SubjectName, handler: Handler): Promise<Subscription>;
+  durable(subject: SubjectName, stream: StreamName, handler: Handler): Subscription;
+  requests(subject: SubjectName, handler: Handler): Promise<Subscription>;
+}
+
+const headerLengthMax = 1_000;
+
+const contextOf = ({ id, sender, sentAtMs, traceId }: Envelope, redeliveries: number): MessageContext => ({
+  id,
+  sender,
+  sentAtMs,
+  traceId,
+  redeliveries,
+});
+
+export const createReceiver = (options: ReceiverOptions): Receiver => {
+  const { link, principal, services, bytesMax, mailboxMessagesMax, identifiers, clock, log } = options;
+  const { connection } = link;
+
+  const deadLetter = (subject: SubjectName, reason: string, envelope?: Envelope): void => {
+    log.warn("dead letter", { principal, subject, reason, id: envelope?.id });
+    options.onDeadLetter({ principal, subject, reason, ...(envelope ? { envelope } : {}) });
+  };
+
+  const decode = (subject: SubjectName, message: Msg | ServiceMsg) =>
+    decodeMessage(subject, message.data, () => {
+      const id = identifiers.nextId();
+      return { id, sentAtMs: clock.nowMs(), traceId: traceIdOf(message.headers?.get("traceparent")) ?? identifiers.traceId(id) };
+    });
+
+  const live: Receiver["live"] = async (subject, handler) => {
+    const queue = createSerialQueue<Msg>(mailboxMessagesMax, async (message) => {
+      const decoded = decode(subject, message);
+      if (decoded.kind === "unfit") return deadLetter(subject, decoded.reason, decoded.envelope); // B2
+      try {
+        await handler(decoded.payload, contextOf(decoded.envelope, 0));
+      } catch (error) {
+        deadLetter(subject, `the handler failed: ${describeError(error)}`, decoded.envelope);
+      }
+    });
+    let open = true;
+    let refused: Error | undefined;
+    const subscription = connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error) refused = error;
+        else if (!queue.push(message) && open) deadLetter(subject, `more than ${mailboxMessagesMax} messages wait`); // B4
+      },
+    });
+    await connection.flush();
+    if (refused)
+      throw new ServiceError(`expected the NATS server to let ${principal} listen to ${subject}: ${describeError(refused)}`, {
+        subject,
+      });
+    return {
+      close: async () => {
+        open = false;
+        if (!connection.isClosed()) subscription.unsubscribe();
+        queue.close();
+        await queue.idle();
+      },
+    };
+  };
+
+  const durable: Receiver["durable"] = (subject, stream, handler) => {
+    if (!isActor(principal)) throw new ContractError(`expected an actor to consume ${subject}, got ${principal}`, { subject });
+    const handle = async (message: Msg, redeliveries: number): Promise<Handled> => {
+      const decoded = decode(subject, message);
+      if (decoded.kind === "unfit") {
+        deadLetter(subject, decoded.reason, decoded.envelope); // B2
+        return { kind: "unfit" };
+      }
+      try {
+        await handler(decoded.payload, contextOf(decoded.envelope, redeliveries));
+        return { kind: "done" };
+      } catch (error) {
+        return { kind: "failed", reason: describeError(error) };
+      }
+    };
+    const onExhausted = (message: Msg, reason: string, deliveries: number): void =>
+      deadLetter(subject, `handed over ${deliveries} times, the last time: ${reason}`, decode(subject, message).envelope);
+    const place = { stream, durable: durableName(principal, subject) };
+    const { onReconnect } = link;
+    return consumeDurable({ connection, ...place, limits: options.durable, clock, log, onReconnect, handle, onExhausted });
+  };
+
+  const requests: Receiver["requests"] = async (subject, handler) => {
+    if (!services) throw new ContractError(`expected an actor to answer ${subject}, got ${principal}`, { subject });
+    const stats = { failures: 0, handlerMs: 0, lastFailure: "" };
+
+    const refuse = (message: ServiceMsg, kind: FailureKind, reason: string, requestId?: string): void => {
+      stats.failures++;
+      stats.lastFailure = reason;
+      if (connection.isClosed()) return;
+      // A header is one line of ASCII.
+      const line = reason.replaceAll(/[^\x20-\x7e]+/g, " ").slice(0, headerLengthMax);
+      message.respondError(failureCodes[kind], line, failureBody(kind, reason, requestId));
+    };
+
+    const serve = async (message: ServiceMsg): Promise<void> => {
+      const decoded = decode(subject, message);
+      if (decoded.kind === "unfit") {
+        deadLetter(subject, decoded.reason, decoded.envelope); // B2
+        return refuse(message, "invalid", decoded.reason, decoded.requestId);
+      }
+      const { envelope, payload, bare } = decoded;
+      if (envelope.deadlineAtMs !== undefined && clock.nowMs() >= envelope.deadlineAtMs)
+        return refuse(message, "timeout", `the request waited past its deadline at ${principal}`); // B6
+      const startMs = clock.monotonicMs();
+      try {
+        const reply = checkReply(subject, await handler(payload, contextOf(envelope, 0)));
+        if (reply.kind === "unfit") {
+          deadLetter(subject, reply.reason, envelope);
+          return refuse(message, "invalid", reply.reason);
+        }
+        const fields = {
+          id: identifiers.nextId(),
+          subject,
+          sender: principal,
+          sentAtMs: clock.nowMs(),
+          traceId: envelope.traceId,
+        };
+        const body = encodeMessage(fields, reply.value, bytesMax);
+        if (body.kind === "unfit") return refuse(message, "invalid", body.reason);
+        const headers = identifiers.traceHeaders(envelope.traceId, fields.id);
+        if (!connection.isClosed()) message.respond(bare ? bareBody(reply.value) : body.value, { headers });
+      } catch (error) {
+        const reason = `${principal} failed to answer ${subject}: ${describeError(error)}`;
+        deadLetter(subject, reason, envelope);
+        refuse(message, "failed", reason);
+      } finally {
+        stats.handlerMs += clock.monotonicMs() - startMs;
+      }
+    };
+
+    const queue = createSerialQueue<ServiceMsg>(mailboxMessagesMax, serve);
+    const enqueue = (message: ServiceMsg): void => {
+      if (!queue.push(message)) refuse(message, "unavailable", `more than ${mailboxMessagesMax} requests wait at ${principal}`); // B4
+    };
+    const { about } = subjects[subject];
+    await services.add({ subject, about, handler: enqueue, stats: () => ({ ...stats, waiting: queue.size }) });
+    return {
+      close: async () => {
+        await services.remove(subject);
+        for (const message of queue.close()) refuse(message, "unavailable", `${principal} stops answering ${subject}`);
+        await queue.idle();
+      },
+    };
+  };
+
+  return { live, durable, requests };
+};

@@ -1,0 +1,101 @@
+/** Makes the streams and durable consumers what the table says. May be repeated at any time; nothing kept is lost by it. */
+import { describeError, ServiceError } from "../contracts/errors.ts";
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DeliverPolicy,
+  DiscardPolicy,
+  type JetStreamManager,
+  type NatsConnection,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from "./nats-client.ts";
+import { type ConsumerSpec, consumerSpecs, type StreamSpec } from "./streams.ts";
+
+export interface DeliveryLimits {
+  /** A message that is neither acknowledged nor kept alive for this long is handed over again. */
+  readonly ackWaitMs: number;
+  /** Handed over this often without success, a message is a dead letter. */
+  readonly deliveriesMax: number;
+}
+
+const requestMsMax = 10_000;
+
+const streamConfig = (spec: StreamSpec) =>
+  ({
+    name: spec.name,
+    subjects: [...spec.subjects],
+    retention: spec.retention === "interest" ? RetentionPolicy.Interest : RetentionPolicy.Limits,
+    discard: spec.whenFull === "refuse" ? DiscardPolicy.New : DiscardPolicy.Old,
+    storage: StorageType.File,
+    max_bytes: spec.bytesMax,
+    max_age: nanos(spec.ageMsMax),
+    duplicate_window: nanos(spec.duplicateWindowMs),
+  }) satisfies Partial<StreamConfig>;
+
+const consumerConfig = (spec: ConsumerSpec, limits: DeliveryLimits) =>
+  ({
+    durable_name: spec.durable,
+    filter_subject: spec.subject,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(limits.ackWaitMs),
+    max_deliver: limits.deliveriesMax,
+    deliver_policy: DeliverPolicy.All,
+  }) satisfies Partial<ConsumerConfig>;
+
+const differs = (wanted: object, found: object): boolean =>
+  Object.entries(wanted).some(
+    ([key, value]) => JSON.stringify((found as { readonly [key: string]: unknown })[key]) !== JSON.stringify(value),
+  );
+
+const notFound = (error: unknown): undefined => {
+  if (/not found/i.test(describeError(error))) return undefined;
+  throw error;
+};
+
+const ensureStream = async (manager: JetStreamManager, spec: StreamSpec): Promise<void> => {
+  const config = streamConfig(spec);
+  const found = await manager.streams.info(spec.name).catch(notFound);
+  if (!found) {
+    await manager.streams.add(config);
+    return;
+  }
+  if (found.config.retention !== config.retention)
+    throw new ServiceError(
+      `expected the stream ${spec.name} with retention ${config.retention}, found ${found.config.retention}, which cannot be changed. Delete that stream, or use another server.`,
+    );
+  if (differs(config, found.config)) await manager.streams.update(spec.name, config);
+};
+
+const ensureConsumer = async (manager: JetStreamManager, spec: ConsumerSpec, limits: DeliveryLimits): Promise<void> => {
+  const config = consumerConfig(spec, limits);
+  const found = await manager.consumers.info(spec.stream, spec.durable).catch(notFound);
+  if (!found) await manager.consumers.add(spec.stream, config);
+  else if (differs(config, found.config))
+    await manager.consumers.update(spec.stream, spec.durable, { ack_wait: config.ack_wait, max_deliver: config.max_deliver });
+};
+
+/**
+ * @param connection of a principal that may: the supervisor, or the user of an external server
+ * @throws ServiceError
+ */
+export const ensureStreams = async (
+  connection: NatsConnection,
+  streams: readonly StreamSpec[],
+  limits: DeliveryLimits,
+): Promise<void> => {
+  try {
+    const manager = await connection.jetstreamManager({ checkAPI: false, timeout: requestMsMax });
+    for (const spec of streams) await ensureStream(manager, spec);
+    for (const spec of consumerSpecs) await ensureConsumer(manager, spec, limits);
+  } catch (error) {
+    if (error instanceof ServiceError) throw error;
+    throw new ServiceError(
+      `expected to make JetStream's streams and consumers: ${describeError(error)}. Check the disk space, \`services.nats.storageBytesMax\`, and on an external server the user's rights.`,
+      { path: "services.nats" },
+      { cause: error },
+    );
+  }
+};

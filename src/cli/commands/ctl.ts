@@ -1,0 +1,130 @@
+/** `esper ctl`: commands to a running node, from any terminal. */
+import { type Command, InvalidArgumentError } from "commander";
+import type { CommandReceipt } from "../../contracts/commands.ts";
+import { InputError } from "../../contracts/errors.ts";
+import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
+import { exitCodeRefused } from "../exit-codes.ts";
+import { buildCommand, type CommandFields, sendCommand } from "../operator.ts";
+import { formatReceipt } from "../view/format-message.ts";
+import { formatRunStatus } from "../view/format-status.ts";
+
+interface ControlOptions extends GlobalOptions {
+  readonly connection?: string;
+  readonly run?: string;
+  readonly requestId?: string;
+  readonly timeoutMs: number;
+  readonly json?: boolean;
+  readonly seed?: string;
+  readonly to?: string;
+  readonly width?: number;
+  readonly reason?: string;
+}
+
+const positive = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("expected an integer of 1 or more.");
+  return value;
+};
+
+/** `h2` means its first seed. */
+const seedOf = (text: string | undefined): string | undefined =>
+  text === undefined || text.startsWith("seed:") ? text : `seed:${text}`;
+
+const fieldsOf = (kind: CommandFields["kind"], options: ControlOptions): CommandFields => {
+  const base = { kind, runId: options.run, requestId: options.requestId };
+  switch (kind) {
+    case "germinate": {
+      const blueprint = options.width === undefined ? undefined : { kind: "bypass", hiddenWidth: options.width };
+      return { ...base, seedId: seedOf(options.seed), toSite: options.to, blueprint, reason: options.reason };
+    }
+    case "cull":
+      return { ...base, seedId: seedOf(options.seed), reason: options.reason };
+    case "stop":
+      return { ...base, reason: options.reason };
+    default:
+      return base;
+  }
+};
+
+const commands: readonly {
+  readonly kind: CommandFields["kind"];
+  readonly about: string;
+  readonly seed?: boolean;
+  readonly reason?: boolean;
+  readonly example: string;
+}[] = [
+  {
+    kind: "germinate",
+    about: "Start a trial at a seed.",
+    seed: true,
+    reason: true,
+    example: "esper ctl germinate --seed h2 --to h3 --width 32",
+  },
+  {
+    kind: "cull",
+    about: "End a seed's trial; the host goes on as if it had never been.",
+    seed: true,
+    reason: true,
+    example: "esper ctl cull --seed seed:h2",
+  },
+  { kind: "pause", about: "Pause the run at the next window.", example: "esper ctl pause" },
+  { kind: "resume", about: "Resume a paused run.", example: "esper ctl resume" },
+  { kind: "status", about: "The run and its seeds.", example: "esper ctl status --json" },
+  {
+    kind: "stop",
+    about: "End the run cleanly, with a checkpoint.",
+    reason: true,
+    example: 'esper ctl stop --reason "seen enough"',
+  },
+];
+
+const addOne = (
+  parent: Command,
+  { context, setExitCode }: CommandScope,
+  { kind, about, seed, reason, example }: (typeof commands)[number],
+): void => {
+  const command = parent.command(kind).description(about);
+  if (seed) command.requiredOption("--seed <id>", "the seed, for example seed:h2, or the layer that it sits at");
+  if (kind === "germinate")
+    command
+      .option("--to <layer>", "where the bypass ends (default: the best span)")
+      .option("--width <units>", "hidden width of the bypass", positive);
+  if (reason) command.option("--reason <text>", "kept with the command in the event log");
+  command
+    .option("--connection <file>", "the node's operator.json (default: in the data directory)")
+    .option("--run <id>", "only if this run is going on")
+    .option("--request-id <id>", "the same id within five minutes gets the first receipt again")
+    .option("--timeout-ms <ms>", "wait for the answer", positive, 5_000)
+    .option("--json", "print the receipt as JSON")
+    .addHelpText("after", `\nExample:\n  ${example}`)
+    .action(async (_: unknown, self: Command) => {
+      const options = self.optsWithGlobals<ControlOptions>();
+      const receipt = await sendCommand(
+        context,
+        options.connection ?? options.dataDir ?? ".esper",
+        buildCommand(fieldsOf(kind, options), () => `cli-${context.entropy.token(8)}`),
+        options.timeoutMs,
+      );
+      writeLines(context, options.json ? [JSON.stringify(receipt)] : linesOf(receipt));
+      setExitCode(receipt.kind === "refused" ? exitCodeRefused : 0);
+    });
+};
+
+const linesOf = (receipt: CommandReceipt): string[] =>
+  receipt.kind === "status" ? formatRunStatus(receipt.run) : [formatReceipt(receipt)];
+
+export const addControl = (program: Command, scope: CommandScope): void => {
+  const parent = program
+    .command("ctl")
+    .description("Command a running node over NATS. A change takes effect at the next window.")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  esper ctl germinate --seed h2\n  esper ctl pause\n  esper ctl stop --data-dir /tmp/node",
+    )
+    .action(() => {
+      throw new InputError(
+        `expected one of ${commands.map(({ kind }) => kind).join(", ")} after ctl, got nothing; see \`esper ctl --help\``,
+      );
+    });
+  for (const one of commands) addOne(parent, scope, one);
+};

@@ -1,0 +1,91 @@
+/** Command-line options as configuration overrides. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ConfigOverride } from "../config/load.ts";
+import type { EsperConfig } from "../contracts/config.ts";
+import { InputError } from "../contracts/errors.ts";
+import type { GlobalOptions } from "./context.ts";
+
+/** A number where the text is one; else the text, so that the schema says what it expected. */
+export const scalar = (text: string): string | number =>
+  text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+
+const set = (origin: string, path: readonly string[], value: unknown): ConfigOverride => ({ path, value, origin });
+
+const idxFile = /(images|labels).*idx[13].*ubyte/;
+
+const holdsIdxFiles = (folder: string): boolean => {
+  try {
+    return readdirSync(folder).some((name) => idxFile.test(name));
+  } catch {
+    // A folder that is not there yet is made by the node.
+    return false;
+  }
+};
+
+/** `--data-dir` is where the node writes. */
+export const globalOverrides = ({ dataDir, debug }: GlobalOptions): ConfigOverride[] => [
+  ...(dataDir === undefined ? [] : [set("--data-dir", ["services", "dataDir"], dataDir)]),
+  ...(debug ? [set("--debug", ["logging", "level"], "debug")] : []),
+];
+
+/** IDX files that lie in `--data-dir`, or in its folder named after the data set, are that data set's. */
+export const withDataDir = (config: EsperConfig, { dataDir }: GlobalOptions): EsperConfig => {
+  const { dataset } = config;
+  if (dataDir === undefined || dataset.dataDir !== undefined) return config;
+  if (!holdsIdxFiles(dataDir) && !holdsIdxFiles(join(dataDir, dataset.name))) return config;
+  return { ...config, dataset: { ...dataset, dataDir } };
+};
+
+export interface TrainOptions extends GlobalOptions {
+  readonly model?: string;
+  readonly dataset?: string;
+  readonly epochs?: string;
+  readonly config?: string;
+  /** False after `--no-morphogenetic`. */
+  readonly morphogenetic?: boolean;
+  readonly damage?: string;
+  readonly arms?: string;
+  readonly device?: string;
+  readonly randomSeed?: string;
+  readonly resume?: string;
+  readonly report?: string;
+  readonly json?: boolean;
+}
+
+/** `h2:dead`, `h2:rank`, `random:dead:4`. */
+const damageOverrides = (text: string): ConfigOverride[] => {
+  const [site, kind, live, ...rest] = text.split(":");
+  if (!site || !kind || rest.length > 0 || live === "") {
+    throw new InputError(
+      `expected --damage LAYER:KIND or LAYER:KIND:LIVE, for example h2:dead or random:rank:4, got "${text}"; name the layer and how it is damaged`,
+    );
+  }
+  const overrides = [set("--damage", ["damage", "site"], site), set("--damage", ["damage", "kind"], kind)];
+  return live === undefined ? overrides : [...overrides, set("--damage", ["damage", "live"], scalar(live))];
+};
+
+/** One arm that may grow, unless a file or the options say otherwise. */
+export const trainOverrides = (options: TrainOptions): ConfigOverride[] => {
+  const overrides = globalOverrides(options);
+  if (options.config === undefined) overrides.push(set("train", ["arms"], ["grown"]));
+  if (options.model !== undefined) overrides.push(set("--model", ["model", "name"], options.model));
+  if (options.dataset !== undefined) overrides.push(set("--dataset", ["dataset", "name"], options.dataset));
+  if (options.epochs !== undefined) overrides.push(set("--epochs", ["optimization", "epochs"], scalar(options.epochs)));
+  if (options.randomSeed !== undefined) overrides.push(set("--random-seed", ["randomSeed"], scalar(options.randomSeed)));
+  if (options.device !== undefined) overrides.push(set("--device", ["device"], options.device));
+  if (options.damage !== undefined) overrides.push(...damageOverrides(options.damage));
+  if (options.arms !== undefined)
+    overrides.push(
+      set(
+        "--arms",
+        ["arms"],
+        options.arms.split(",").map((arm) => arm.trim()),
+      ),
+    );
+  if (options.morphogenetic === false) {
+    overrides.push(set("--no-morphogenetic", ["morphogenetic", "enabled"], false));
+    if (options.arms === undefined) overrides.push(set("--no-morphogenetic", ["arms"], ["no-growth"]));
+  }
+  return overrides;
+};

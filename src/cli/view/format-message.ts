@@ -1,0 +1,144 @@
+/** The lines that a message leaves in the terminal for good. Pure: message and known state in, lines out. */
+import type { CommandReceipt, Decision } from "../../contracts/commands.ts";
+import type { PayloadOf } from "../../contracts/subjects.ts";
+import type { Colors } from "./colors.ts";
+import { formatForecast, formatGain, formatMeasurement, formatTransition } from "./format-seed.ts";
+import { formatSignal } from "./format-signal.ts";
+import { formatCount, formatLoss, formatPercent, formatSeconds, padded } from "./format-values.ts";
+import type { ViewMessage } from "./message.ts";
+import type { ArmState, RunStates } from "./run-state.ts";
+
+export interface FormatOptions {
+  readonly colors: Colors;
+  /** The trigger's threshold, to be marked in the signal. */
+  readonly gapMin: number;
+  /** Tell also what is routine. */
+  readonly verbose: boolean;
+}
+
+const armWidth = 10;
+const indent = " ".repeat(armWidth + 1);
+
+/** `before` is the state without the message, `after` the state with it. */
+export const formatMessage = (
+  { subject, payload }: ViewMessage,
+  before: RunStates,
+  after: RunStates,
+  options: FormatOptions,
+): string[] => {
+  const { colors, verbose } = options;
+  const tag = (arm: string): string => colors.bold(padded(arm, armWidth));
+  const armOf = (runId: string): string => tag(after.get(runId)?.arm ?? runId);
+  switch (subject) {
+    case "system.events.run":
+      return formatRun(payload, armOf(payload.runId), colors);
+    case "system.events.epoch":
+      return formatEpoch(payload, tag(payload.arm), after.get(payload.runId), options);
+    case "system.events.decision": {
+      // Waiting for the same reason again is no news.
+      const again = payload.outcome === "wait" && before.get(payload.runId)?.lastWait === payload.reason;
+      return again && !verbose ? [] : formatDecision(payload, armOf(payload.runId), colors);
+    }
+    case "system.events.seed":
+      return [`${armOf(payload.runId)} ${formatTransition(payload, colors)}`];
+    case "system.events.command":
+      // Tamiyo's accepted commands are told by her decision.
+      if (payload.receipt.kind === "accepted" && payload.sender === "tamiyo" && !verbose) return [];
+      return [`${padded("command", armWidth)} ${payload.command.kind} from ${payload.sender}: ${formatReceipt(payload.receipt)}`];
+    case "system.events.supervision": {
+      if (!verbose && (payload.kind === "started" || payload.kind === "stopped")) return [];
+      const text = `${padded("supervisor", armWidth)} ${payload.child} ${payload.kind.replaceAll("_", " ")}: ${payload.detail}`;
+      return [payload.kind === "started" || payload.kind === "stopped" ? colors.dim(text) : colors.yellow(text)];
+    }
+    case "innovation.field_reports": {
+      const measured = payload.measuredGain ? formatGain(payload.measuredGain) : "not measured";
+      const forecast = payload.forecast ? formatForecast(payload.forecast) : "none";
+      return [
+        `${armOf(payload.runId)} ${colors.bold(`field report of ${payload.seedId}`)} ${payload.fromSite} to ${payload.toSite}: ${payload.outcome.toLowerCase()}, ${payload.reason}`,
+        `${indent}measured gain ${measured}`,
+        `${indent}forecast ${forecast}`,
+      ];
+    }
+    default:
+      return [];
+  }
+};
+
+const formatRun = (event: PayloadOf<"system.events.run">, arm: string, colors: Colors): string[] => {
+  switch (event.kind) {
+    case "started": {
+      const resumed = event.resumedAtEpoch === undefined ? "" : `, resumed at window ${event.resumedAtEpoch}`;
+      const sites = event.host.sites.map(({ site, width }) => `${site}:${width}`).join(" ");
+      return [
+        `${arm} ${event.host.name} (${sites}) on ${event.dataset}, engine ${event.engine}, ${formatCount(event.host.parameters)} parameters${resumed}`,
+        `${indent}budget ${formatCount(event.flopsMax)}FLOP, worth ${event.hostSteps} steps in windows of ${event.epochSteps}; run ${event.runId}`,
+      ];
+    }
+    case "checkpoint":
+      return [colors.dim(`${arm} checkpoint of window ${event.epoch}: ${event.file}`)];
+    case "checkpoint_failed":
+      return [colors.red(`${arm} checkpoint of window ${event.epoch} failed, training goes on: ${event.reason}`)];
+    case "rolled_back":
+      return [colors.red(`${arm} rolled back at window ${event.epoch} (number ${event.rollbacks}): ${event.reason}`)];
+    case "paused":
+    case "resumed":
+      return [`${arm} ${event.kind} at window ${event.epoch}`];
+    case "finished": {
+      const line = `${arm} ${event.outcome}: ${event.reason}${event.testAccuracy === undefined ? "" : `; test accuracy ${formatPercent(event.testAccuracy, 2)}`}`;
+      return [event.outcome === "done" ? colors.green(line) : colors.red(line)];
+    }
+  }
+};
+
+const formatEpoch = (
+  { result, flopsMax }: PayloadOf<"system.events.epoch">,
+  arm: string,
+  state: ArmState | undefined,
+  options: FormatOptions,
+): string[] => {
+  const { colors, gapMin } = options;
+  const seed = result.seedId === undefined ? "" : ` ${result.seedId}`;
+  const work = `${result.work.replaceAll("_", " ")}${seed}`;
+  const validation = result.validation
+    ? `val loss ${formatLoss(result.validation.loss)} accuracy ${formatPercent(result.validation.accuracy, 2)}`
+    : "validation not measured";
+  // A window of a seed tells its own measurement on the next line.
+  const losses = result.work === "host" || result.validation ? `loss ${formatLoss(result.trainLoss)} ${validation} ` : "";
+  const budget = formatPercent(flopsMax > 0 ? result.flops.total / flopsMax : undefined, 0);
+  const lines = [
+    `${arm} window ${String(result.epoch).padStart(3)} ${padded(work, 20)} step ${String(result.hostStep).padStart(5)} ` +
+      `${losses}budget ${budget} ${formatSeconds(result.durationMs / 1000)}${result.interrupted ? " (interrupted)" : ""}`,
+  ];
+  if (result.signal)
+    lines.push(...formatSignal(result.signal, gapMin, state?.gaps ?? new Map(), colors).map((line) => `${indent}${line}`));
+  if (result.kernel) lines.push(`${indent}${formatMeasurement(result.kernel, colors)}`);
+  for (const anomaly of result.anomalies)
+    lines.push(colors.red(`${indent}${anomaly.kind.replaceAll("_", " ")} at step ${anomaly.step}: ${anomaly.detail}`));
+  return lines;
+};
+
+const formatDecision = (decision: Decision, arm: string, colors: Colors): string[] => {
+  const place =
+    decision.fromSite !== undefined && decision.toSite !== undefined ? ` from ${decision.fromSite} to ${decision.toSite}` : "";
+  const sure = decision.confidence === undefined ? "" : `, confidence ${decision.confidence.toFixed(2)}`;
+  const what =
+    decision.outcome === "germinate"
+      ? colors.magenta(`germinate ${decision.seedId ?? decision.site ?? ""}${place}`)
+      : decision.outcome;
+  const lines = [
+    `${arm} ${colors.bold("Tamiyo")} ${what}: ${decision.reason} (rule ${decision.rule}${sure}, ${decision.latencyMs.toFixed(2)} ms)`,
+  ];
+  if (decision.forecast) lines.push(`${indent}forecast ${formatForecast(decision.forecast)}`);
+  return lines;
+};
+
+export const formatReceipt = (receipt: CommandReceipt): string => {
+  switch (receipt.kind) {
+    case "accepted":
+      return `accepted for run ${receipt.runId}, takes effect at window ${receipt.appliesAtEpoch}: ${receipt.detail}`;
+    case "refused":
+      return `refused (${receipt.code}): ${receipt.reason}`;
+    case "status":
+      return `run ${receipt.run.runId} (${receipt.run.arm}) at window ${receipt.run.epoch}${receipt.run.paused ? ", paused" : ""}`;
+  }
+};

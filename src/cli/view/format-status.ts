@@ -1,0 +1,33 @@
+/** A run's status as a table of its seeds. Pure. */
+import Table from "cli-table3";
+import type { RunStatus } from "../../contracts/commands.ts";
+import { formatCount, missing } from "./format-values.ts";
+
+const rowsMax = 40;
+
+/** Seeds that left DORMANT come first; at most `rowsMax` are shown. */
+export const formatRunStatus = (run: RunStatus): string[] => {
+  const table = new Table({
+    head: ["seed", "state", "since", "health", "alpha", "embargo until", "reason"],
+    style: { head: [], border: [], compact: true },
+  });
+  const seeds = [...run.seeds].sort((a, b) => Number(a.state === "DORMANT") - Number(b.state === "DORMANT")).slice(0, rowsMax);
+  for (const seed of seeds) {
+    const embargo = seed.embargoUntilEpoch > run.epoch ? String(seed.embargoUntilEpoch) : missing;
+    table.push([
+      seed.seedId,
+      seed.state,
+      String(seed.sinceEpoch),
+      seed.health?.toFixed(2) ?? missing,
+      seed.alpha.toFixed(2),
+      embargo,
+      seed.reason,
+    ]);
+  }
+  const more = run.seedCount > seeds.length ? [`and ${run.seedCount - seeds.length} more seeds`] : [];
+  return [
+    `run ${run.runId} (${run.arm}) at window ${run.epoch}${run.paused ? ", paused" : ""}: ${run.host.name}, ${formatCount(run.host.parameters)} parameters`,
+    ...table.toString().split("\n"),
+    ...more,
+  ];
+};

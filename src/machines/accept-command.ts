@@ -1,0 +1,152 @@
+/** A command to a run, answered at once: a receipt, or a refusal that says why. What is accepted waits for the next boundary. */
+import type {
+  BlueprintRequest,
+  CommandReceipt,
+  KasminaControlCommand,
+  RefusalCode,
+  RunStatus,
+  SeedStatus,
+} from "../contracts/commands.ts";
+import { isActive } from "../contracts/lifecycle.ts";
+import { healthOfGap, hiddenWidthOf, trialCost } from "../contracts/trial.ts";
+import { gateZero } from "./gates.ts";
+import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
+import {
+  defaultTarget,
+  germinationFacts,
+  locateSeed,
+  pendingCommandsMax,
+  seedCount,
+  seedIdAt,
+  seedSites,
+  seedSnapshot,
+} from "./kasmina-state.ts";
+import type { Span } from "./seed-context.ts";
+import { plantedStep, seedAlpha, seedReasonOf, seedSinceEpoch, seedStateOf } from "./seed-context.ts";
+
+const statusSeedsMax = 1000;
+
+type Germinate = Extract<KasminaControlCommand, { kind: "germinate" }>;
+interface Refusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+}
+
+/** Span and blueprint of a germinate command with what it leaves out filled in; a refusal when the site has no legal target. */
+export const resolveGermination = (
+  state: KasminaRunState,
+  command: Germinate,
+): { readonly span: Span; readonly blueprint: BlueprintRequest } | Refusal => {
+  const site = locateSeed(state, command.seedId)?.site;
+  if (site === undefined)
+    return { code: "unknown_seed", reason: `expected a seed of this run, got ${command.seedId}; ask for the status` };
+  const toSite = command.toSite ?? defaultTarget(state, site);
+  if (toSite === undefined) return { code: "span", reason: `no bypass from ${site} is legal in this host` };
+  const span = { fromSite: site, toSite };
+  const hiddenWidth = hiddenWidthOf(state.host, site, toSite, state.setup.config.blueprint.hiddenWidth);
+  return { span, blueprint: command.blueprint ?? { kind: "bypass", hiddenWidth } };
+};
+
+const refuseGermination = (state: KasminaRunState, command: Germinate): Refusal | undefined => {
+  if (!state.setup.growth || !state.setup.config.enabled)
+    return { code: "invalid", reason: `run ${state.setup.runId} (${state.setup.arm}) trains without growth` };
+  const resolved = resolveGermination(state, command);
+  if ("code" in resolved) return resolved;
+  const present = seedStateOf(seedSnapshot(state, command.seedId).context);
+  if (present !== "DORMANT")
+    return { code: "illegal_transition", reason: `GERMINATE is legal in DORMANT; ${command.seedId} is ${present}` };
+  const waiting = state.pending.find((each) => each.kind === "germinate");
+  if (waiting !== undefined)
+    return { code: "lock_held", reason: `the germination of ${waiting.seedId} was accepted and waits for the boundary` };
+  const { span, blueprint } = resolved;
+  const cost = trialCost(state.host, span, blueprint, state.setup.validationBatches, state.setup.config);
+  const facts = germinationFacts(state, span, cost, { lockHolder: state.activeSeedId, adaptations: state.germinations });
+  const gate = gateZero(facts, command.seedId, state.plan?.epoch ?? state.epoch);
+  return gate.passed ? undefined : { code: gate.code ?? "invalid", reason: gate.reason };
+};
+
+const willBePaused = (state: KasminaRunState): boolean =>
+  state.pending.reduce((paused, each) => (each.kind === "pause" ? true : each.kind === "resume" ? false : paused), state.paused);
+
+const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | undefined => {
+  if (state.stopReason !== null || state.pending.some((each) => each.kind === "stop"))
+    return { code: "stopping", reason: `run ${state.setup.runId} is stopping: ${state.stopReason ?? "a stop was accepted"}` };
+  if (state.pending.length >= pendingCommandsMax)
+    return { code: "limit", reason: `${state.pending.length} commands wait for the boundary; at most ${pendingCommandsMax}` };
+  switch (command.kind) {
+    case "germinate":
+      return refuseGermination(state, command);
+    case "cull": {
+      if (locateSeed(state, command.seedId) === undefined)
+        return { code: "unknown_seed", reason: `expected a seed of this run, got ${command.seedId}; ask for the status` };
+      const present = seedStateOf(seedSnapshot(state, command.seedId).context);
+      return isActive(present)
+        ? undefined
+        : { code: "illegal_transition", reason: `CULL is legal from GERMINATED to FINE_TUNING; ${command.seedId} is ${present}` };
+    }
+    case "pause":
+      return willBePaused(state) ? { code: "already_paused", reason: "the run is paused; send resume to go on" } : undefined;
+    case "resume":
+      return willBePaused(state) ? undefined : { code: "not_paused", reason: "the run is not paused" };
+    case "stop":
+      return undefined;
+  }
+};
+
+const seedStatus = (state: KasminaRunState, site: string, seedId: string): SeedStatus => {
+  const context = state.seeds[seedId] === undefined ? undefined : seedSnapshot(state, seedId).context;
+  const gap = state.signal?.layers.find((layer) => layer.site === site)?.gap;
+  const health = healthOfGap(gap, state.setup.config.trigger);
+  return {
+    seedId,
+    site,
+    state: context === undefined ? plantedStep.state : seedStateOf(context),
+    sinceEpoch: context === undefined ? plantedStep.epoch : seedSinceEpoch(context),
+    reason: context === undefined ? plantedStep.reason : seedReasonOf(context),
+    embargoUntilEpoch: state.embargoes[site] ?? 0,
+    ...(health === undefined ? {} : { health }),
+    alpha: context === undefined ? 0 : seedAlpha(context),
+  };
+};
+
+export const runStatus = (state: KasminaRunState): RunStatus => {
+  const seeds: SeedStatus[] = [];
+  const { seedsPerSite } = state.setup.config;
+  for (const { site } of seedSites(state.host)) {
+    for (let n = 1; n <= seedsPerSite && seeds.length < statusSeedsMax; n += 1)
+      seeds.push(seedStatus(state, site, seedIdAt(site, n, seedsPerSite)));
+  }
+  return {
+    runId: state.setup.runId,
+    arm: state.setup.arm,
+    epoch: state.epoch,
+    paused: state.paused,
+    host: state.host,
+    seeds,
+    seedCount: seedCount(state),
+  };
+};
+
+/** The same request twice gets the same receipt and waits once. */
+export const acceptCommand = (
+  state: KasminaRunState,
+  command: KasminaControlCommand,
+): { readonly state: KasminaRunState; readonly receipt: CommandReceipt } => {
+  const { requestId } = command;
+  const { runId } = state.setup;
+  const refused = ({ code, reason }: Refusal): { state: KasminaRunState; receipt: CommandReceipt } => ({
+    state,
+    receipt: { kind: "refused", requestId, code, reason },
+  });
+  if (command.runId !== undefined && command.runId !== runId)
+    return refused({ code: "unknown_run", reason: `expected run ${runId}, got ${command.runId}` });
+  if (command.kind === "status") return { state, receipt: { kind: "status", requestId, run: runStatus(state) } };
+  const appliesAtEpoch = (state.plan?.epoch ?? state.epoch) + 1;
+  const detail = `${command.kind} ${"seedId" in command ? command.seedId : runId}`;
+  const receipt: CommandReceipt = { kind: "accepted", requestId, runId, appliesAtEpoch, detail };
+  if (state.pending.some((each) => each.requestId === requestId)) return { state, receipt };
+  const refusal = refuse(state, command);
+  if (refusal !== undefined) return refused(refusal);
+  const germinations = state.germinations + (command.kind === "germinate" ? 1 : 0);
+  return { state: { ...state, germinations, pending: [...state.pending, command] }, receipt };
+};

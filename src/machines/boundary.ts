@@ -1,0 +1,286 @@
+/**
+ * What happens between two windows: Kasmina's heart as a pure function. A window's result, accepted commands and compiled kernels go in;
+ * transitions, the next plan and what is to be sent come out.
+ *
+ * B1 A boundary is decided once: the same question again gets the same plan, and consumes nothing.
+ * B2 At most one seed holds the grafting lock; every end of a trial frees it.
+ * B3 Seeds change only through `stepSeed`; each of its refusals is reported.
+ * B4 What the lane must do for an ended trial is owed until a plan carries it, exactly once.
+ * B5 The plan's work is that of the active seed's state; without one the host trains.
+ */
+import type { FieldReport } from "../contracts/assets.ts";
+import type { RefusalCode } from "../contracts/commands.ts";
+import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
+import type { SeedTransition } from "../contracts/lifecycle.ts";
+import { isActive } from "../contracts/lifecycle.ts";
+import type { BoundaryAction, BoundaryReply, EpochResult, HostSummary } from "../contracts/plan.ts";
+import type { HealthSignal } from "../contracts/telemetry.ts";
+import { trialCost } from "../contracts/trial.ts";
+import { resolveGermination } from "./accept-command.ts";
+import { nonFiniteCheck } from "./gates.ts";
+import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
+import { germinationFacts, seedSnapshot, trialFlopsUsed } from "./kasmina-state.ts";
+import { fieldReportOf, healthSignalOf } from "./run-reports.ts";
+import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
+import { seedStateOf } from "./seed-context.ts";
+import { persistSeed, stepSeed } from "./seed-machine.ts";
+import { endOfTrial } from "./trial-end.ts";
+import { nextWindow } from "./window-plan.ts";
+
+export { acceptCommand, runStatus } from "./accept-command.ts";
+export type { KasminaRunState, KasminaSetup } from "./kasmina-state.ts";
+export { createRunState, locateSeed, reviveRun, seedCount, seedRow } from "./kasmina-state.ts";
+
+export interface BoundaryInput {
+  /** Windows that are complete in the lane. */
+  readonly nowEpoch: number;
+  /** The host as the lane has it now. */
+  readonly host: HostSummary;
+  /** The result of window `nowEpoch`; absent before the first. */
+  readonly result?: EpochResult | undefined;
+  readonly compilations: readonly CompilationOutcome[];
+}
+
+/** A command that was accepted and could not be carried out at its boundary. */
+export interface BoundaryRefusal {
+  readonly requestId: string;
+  readonly seedId: string;
+  readonly code: RefusalCode;
+  readonly reason: string;
+}
+
+export interface Decided {
+  readonly kind: "decided";
+  readonly state: KasminaRunState;
+  readonly reply: BoundaryReply;
+  /** Every event that a seed was told, in order, so that live actors can follow. */
+  readonly steps: readonly { readonly seedId: string; readonly event: SeedEvent; readonly outcome: SeedOutcome }[];
+  readonly transitions: readonly SeedTransition[];
+  readonly submissions: readonly Omit<CompilationRequest, "deadlineAtMs">[];
+  readonly fieldReports: readonly FieldReport[];
+  readonly refusals: readonly BoundaryRefusal[];
+  /** After a window that measured the signal, or was asked to. */
+  readonly health: HealthSignal | undefined;
+}
+
+export type BoundaryDecision =
+  | Decided
+  /** B1: nothing was consumed; hand the compilations in again at the next boundary. */
+  | { readonly kind: "repeated"; readonly reply: BoundaryReply }
+  /** The lane stands elsewhere than this state: load the state that was stored for its window. */
+  | { readonly kind: "out_of_step"; readonly expectedEpoch: number; readonly reason: string };
+
+/** One boundary in the making: the only mutable thing here, gone when `decideBoundary` returns. */
+interface Draft {
+  state: KasminaRunState;
+  readonly epoch: number;
+  readonly result: EpochResult | undefined;
+  readonly steps: { seedId: string; event: SeedEvent; outcome: SeedOutcome }[];
+  readonly transitions: SeedTransition[];
+  readonly submissions: Omit<CompilationRequest, "deadlineAtMs">[];
+  readonly fieldReports: FieldReport[];
+  readonly refusals: BoundaryRefusal[];
+}
+
+const owe = (draft: Draft, action: BoundaryAction): void => {
+  draft.state = { ...draft.state, owed: [...draft.state.owed, action] };
+};
+
+/** B3: one event to one seed, with all that follows from the state it enters. */
+const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
+  const before = seedSnapshot(draft.state, seedId);
+  const { snapshot, outcome } = stepSeed(before, event);
+  draft.steps.push({ seedId, event, outcome });
+  if (outcome.kind === "refused") return outcome;
+  const { context } = snapshot;
+  draft.state = { ...draft.state, seeds: { ...draft.state.seeds, [seedId]: persistSeed(snapshot) } };
+  if (outcome.kind === "stayed") return outcome;
+  draft.transitions.push(outcome.transition);
+  const { from, to } = outcome.transition;
+  if (isActive(to)) {
+    if (!isActive(from))
+      draft.state = { ...draft.state, activeSeedId: seedId, trialFlopsBefore: trialFlopsUsed(draft.state.flops) };
+    if (to === "LOADING" && context.trial?.kernelHash)
+      owe(draft, { kind: "load_kernel", seedId, kernelHash: context.trial.kernelHash, ...context.trial.span });
+  } else if (isActive(from)) {
+    const report = fieldReportOf(draft.state, before.context, context);
+    if (report !== undefined) draft.fieldReports.push(report);
+    draft.state = endOfTrial(draft.state, before.context, context, draft.result);
+  }
+  return outcome;
+};
+
+const isAnomalous = (result: EpochResult): boolean =>
+  result.anomalies.length > 0 || nonFiniteCheck(result.kernel, result.anomalies).passed;
+
+/** Takes in the window's numbers; B4 for a host window that went wrong. */
+const takeResult = (draft: Draft, result: EpochResult): void => {
+  const { plan } = draft.state;
+  const planned = plan?.work.kind === "host" ? plan.work.steps : 0;
+  const { signal, work } = result;
+  const hostWindows = work === "host" ? draft.state.windowsSinceSignal + 1 : draft.state.windowsSinceSignal;
+  draft.state = {
+    ...draft.state,
+    hostStep: result.hostStep,
+    flops: result.flops,
+    budgetUsed: result.budgetUsed,
+    hostStepsLeft: work === "host" && result.interrupted ? Math.max(0, planned - result.steps) : 0,
+    windowsSinceSignal: signal === undefined ? hostWindows : 0,
+    signal: signal === undefined ? draft.state.signal : { epoch: result.epoch, layers: signal.layers, spans: signal.spans },
+  };
+  const anomaly = result.anomalies[0];
+  if (work === "host" && anomaly !== undefined)
+    owe(draft, { kind: "rollback", reason: `${anomaly.kind} at step ${anomaly.step}: ${anomaly.detail}` });
+};
+
+/** The verdict of the window for the seed that worked in it. A window whose result was lost measured nothing. */
+const judgeWindow = (draft: Draft): void => {
+  const { activeSeedId, plan } = draft.state;
+  if (activeSeedId === null || plan === null || !("seedId" in plan.work) || plan.work.seedId !== activeSeedId) return;
+  const { result } = draft;
+  const told = result !== undefined && result.seedId === activeSeedId && result.work === plan.work.kind;
+  tell(draft, activeSeedId, {
+    type: "WINDOW",
+    epoch: draft.epoch,
+    steps: result?.steps ?? 0,
+    interrupted: result?.interrupted ?? false,
+    measurement: told ? result.kernel : undefined,
+    anomalies: result?.anomalies ?? [],
+  });
+};
+
+const takeCompilation = (draft: Draft, outcome: CompilationOutcome): void => {
+  const { state, epoch } = draft;
+  if (outcome.runId !== state.setup.runId || outcome.seedId !== state.activeSeedId) return;
+  const { context } = seedSnapshot(state, outcome.seedId);
+  const { trial } = context;
+  if (seedStateOf(context) !== "GERMINATED" || trial === null) return;
+  if (outcome.kind === "failed") {
+    tell(draft, outcome.seedId, { type: "KERNEL_FAILED", epoch, reason: `no kernel: ${outcome.reason}` });
+    return;
+  }
+  const cost = { parameters: outcome.parameters, flops: trial.flopsReserved };
+  const counted = { lockHolder: state.activeSeedId, adaptations: 0 };
+  const gate0 = { ...germinationFacts(state, trial.span, cost, counted), embargoUntilEpoch: 0, adaptationsMax: 1 };
+  const { kernelHash, blueprintHash } = outcome;
+  tell(draft, outcome.seedId, { type: "KERNEL_READY", epoch, kernelHash, blueprintHash, gate0 });
+};
+
+const germinate = (draft: Draft, command: Extract<PendingCommand, { kind: "germinate" }>, adaptations: number): boolean => {
+  const { requestId, seedId } = command;
+  const resolved = resolveGermination(draft.state, command);
+  if ("code" in resolved) {
+    draft.refusals.push({ requestId, seedId, ...resolved });
+    return false;
+  }
+  const { state, epoch } = draft;
+  const { setup, host } = state;
+  const { span, blueprint } = resolved;
+  const cost = trialCost(host, span, blueprint, setup.validationBatches, setup.config);
+  const gate0 = germinationFacts(state, span, cost, { lockHolder: state.activeSeedId, adaptations });
+  const adaptation = command.adaptation ?? null;
+  const outcome = tell(draft, seedId, { type: "GERMINATE", epoch, span, blueprint, adaptation, reason: command.reason, gate0 });
+  if (outcome.kind === "refused") draft.refusals.push({ requestId, seedId, code: outcome.code, reason: outcome.reason });
+  if (outcome.kind !== "transition") return false;
+  const { samples, features } = setup.config.signal;
+  const key = {
+    hostHash: host.hash,
+    request: blueprint,
+    seedId,
+    ...span,
+    ...setup.kernel,
+    signalSamples: samples,
+    signalFeatures: features,
+  };
+  draft.submissions.push({ runId: setup.runId, seedId, key });
+  return true;
+};
+
+const applyCulls = (draft: Draft): void => {
+  for (const command of draft.state.pending) {
+    if (command.kind !== "cull") continue;
+    const { requestId, seedId, reason } = command;
+    const outcome = tell(draft, seedId, { type: "CULL", epoch: draft.epoch, reason });
+    if (outcome.kind === "refused") draft.refusals.push({ requestId, seedId, code: outcome.code, reason: outcome.reason });
+  }
+};
+
+/** Pause, resume, stop and germinate, in the order they were accepted. A germination waits while the new host is not known. */
+const applyCommands = (draft: Draft): void => {
+  const waiting: PendingCommand[] = [];
+  let adaptations = 0;
+  for (const command of draft.state.pending) {
+    if (command.kind === "pause") draft.state = { ...draft.state, paused: true };
+    if (command.kind === "resume") draft.state = { ...draft.state, paused: false };
+    if (command.kind === "stop") draft.state = { ...draft.state, stopReason: command.reason };
+    if (command.kind !== "germinate") continue;
+    if (draft.state.hostUnknown) waiting.push(command);
+    else if (germinate(draft, command, adaptations)) adaptations += 1;
+  }
+  draft.state = { ...draft.state, pending: waiting, germinations: waiting.length };
+};
+
+const liftEmbargoes = (draft: Draft): void => {
+  for (const [seedId, seed] of Object.entries(draft.state.seeds)) {
+    const state = seedStateOf(seedSnapshot(draft.state, seedId).context);
+    const resting = state === "CULLED" || state === "ROLLED_BACK";
+    if (resting && draft.epoch >= seed.embargoUntilEpoch) tell(draft, seedId, { type: "EMBARGO_OVER", epoch: draft.epoch });
+  }
+};
+
+/** Stop, pause, or the next plan (B4, B5). When the FLOPs are used up an open trial is ended, and what the lane is owed goes out first. */
+const answer = (draft: Draft): BoundaryReply => {
+  const { setup, stopReason } = draft.state;
+  if (stopReason !== null) return { kind: "stop", reason: stopReason };
+  if (draft.state.paused) return { kind: "pause", askAgainMs: setup.askAgainMs };
+  const { activeSeedId, budgetUsed } = draft.state;
+  if (budgetUsed && activeSeedId !== null)
+    tell(draft, activeSeedId, { type: "CULL", epoch: draft.epoch, reason: "the run's FLOPs are used up" });
+  if (budgetUsed && draft.state.owed.length === 0) return { kind: "stop", reason: "the run's FLOPs are used up" };
+  const plan = nextWindow(draft.state);
+  draft.state = { ...draft.state, plan, owed: [] };
+  return { kind: "run", plan };
+};
+
+const outOfStep = (state: KasminaRunState, input: BoundaryInput): BoundaryDecision | undefined => {
+  const { nowEpoch, result } = input;
+  const { plan, epoch } = state;
+  const expected = plan === null ? epoch : plan.epoch;
+  if (nowEpoch === expected && (result === undefined || result.epoch === nowEpoch)) return undefined;
+  // B1: the plan was told and its window is not complete yet.
+  if (plan !== null && nowEpoch === plan.epoch - 1) return { kind: "repeated", reply: { kind: "run", plan } };
+  const got = result === undefined ? `${nowEpoch}` : `${nowEpoch} with a result of window ${result.epoch}`;
+  return { kind: "out_of_step", expectedEpoch: expected, reason: `expected the lane after window ${expected}, got ${got}` };
+};
+
+export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): BoundaryDecision => {
+  const unanswered = outOfStep(state, input);
+  if (unanswered !== undefined) return unanswered;
+  const fresh = state.plan !== null;
+  const result = fresh ? input.result : undefined;
+  const draft: Draft = {
+    state: { ...state, host: result?.host ?? input.host, hostUnknown: fresh ? false : state.hostUnknown },
+    epoch: input.nowEpoch,
+    result,
+    steps: [],
+    transitions: [],
+    submissions: [],
+    fieldReports: [],
+    refusals: [],
+  };
+  if (result !== undefined) takeResult(draft, result);
+  // A cull comes before the verdict that it forestalls, but not before an anomaly: a twin may be broken too.
+  const anomalous = result !== undefined && isAnomalous(result);
+  if (!anomalous) applyCulls(draft);
+  if (fresh) judgeWindow(draft);
+  if (anomalous) applyCulls(draft);
+  for (const outcome of input.compilations) takeCompilation(draft, outcome);
+  liftEmbargoes(draft);
+  const asked = state.plan?.measureSignal ?? false;
+  draft.state = { ...draft.state, epoch: input.nowEpoch, plan: null };
+  applyCommands(draft);
+  const health = result !== undefined && (asked || result.signal !== undefined) ? healthSignalOf(draft.state, result) : undefined;
+  const reply = answer(draft);
+  const { steps, transitions, submissions, fieldReports, refusals } = draft;
+  return { kind: "decided", state: draft.state, reply, steps, transitions, submissions, fieldReports, refusals, health };
+};

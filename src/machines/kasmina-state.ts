@@ -1,0 +1,206 @@
+/**
+ * What Kasmina knows of one run, as plain JSON: the host, the seeds that left their first state, the lock, budgets and what is owed to the lane.
+ *
+ * A seed that was never touched has no entry: a hundred thousand dormant seeds cost nothing to copy or store.
+ */
+import type { KasminaControlCommand } from "../contracts/commands.ts";
+import type { MorphogeneticConfig } from "../contracts/config.ts";
+import type { FlopsAccount, LayerSignal, SpanEnergy } from "../contracts/measure.ts";
+import type { OptimizerConfig } from "../contracts/optimizer.ts";
+import type { BoundaryAction, EpochPlan, HostSummary, SiteSummary } from "../contracts/plan.ts";
+import { findSite } from "../contracts/trial.ts";
+import type { GerminationFacts } from "./gates.ts";
+import type { Span } from "./seed-context.ts";
+import type { PersistedSeed, SeedSnapshot } from "./seed-machine.ts";
+import { restoreSeed, startSeed } from "./seed-machine.ts";
+
+/** Commands accepted and waiting for their boundary. */
+export const pendingCommandsMax = 64;
+
+/** What does not change during a run. */
+export interface KasminaSetup {
+  readonly runId: string;
+  readonly arm: string;
+  /** False: the host trains alone, no signal is measured, nothing germinates. */
+  readonly growth: boolean;
+  readonly config: MorphogeneticConfig;
+  readonly epochSteps: number;
+  readonly flopsMax: number;
+  /** Batches in one pass over the validation samples. */
+  readonly validationBatches: number;
+  /** The part of a kernel's key that the host does not tell. */
+  readonly kernel: {
+    readonly engine: "native" | "wasm" | "cpu";
+    readonly engineVersion: string;
+    readonly optimizer: OptimizerConfig;
+    readonly batchSize: number;
+  };
+  /** Wait before a paused run asks again. */
+  readonly askAgainMs: number;
+}
+
+export type PendingCommand = Exclude<KasminaControlCommand, { kind: "status" }>;
+
+export interface KasminaRunState {
+  readonly setup: KasminaSetup;
+  readonly host: HostSummary;
+  /** A kernel was kept and the lane has not told the new host yet: nothing can be compiled for it. */
+  readonly hostUnknown: boolean;
+  /** Windows that are complete and judged. */
+  readonly epoch: number;
+  /** The plan whose result is awaited; null before the first, while paused and after the end. */
+  readonly plan: EpochPlan | null;
+  readonly hostStep: number;
+  readonly flops: FlopsAccount | null;
+  readonly budgetUsed: boolean;
+  /** Host steps of an interrupted window that are still to be done. */
+  readonly hostStepsLeft: number;
+  /** Only seeds that left their first state. */
+  readonly seeds: Readonly<Record<string, PersistedSeed>>;
+  /** Holder of the grafting lock. One trial at a time in a run: the verdict may toggle only the candidate. */
+  readonly activeSeedId: string | null;
+  /** FLOPs spent on kernels, twins and gates when the present trial began. */
+  readonly trialFlopsBefore: number;
+  /** Per site, the window at which its embargo ends. */
+  readonly embargoes: Readonly<Record<string, number>>;
+  /** Parameters of the kernels that were kept. */
+  readonly parametersAdded: number;
+  /** Germinations accepted since the last boundary. */
+  readonly germinations: number;
+  readonly pending: readonly PendingCommand[];
+  readonly paused: boolean;
+  readonly stopReason: string | null;
+  /** For the next plan's `before`. */
+  readonly owed: readonly BoundaryAction[];
+  readonly windowsSinceSignal: number;
+  /** The last signal. */
+  readonly signal: {
+    readonly epoch: number;
+    readonly layers: readonly LayerSignal[];
+    readonly spans: readonly SpanEnergy[];
+  } | null;
+}
+
+export const createRunState = (setup: KasminaSetup, host: HostSummary): KasminaRunState => ({
+  setup,
+  host,
+  hostUnknown: false,
+  epoch: 0,
+  plan: null,
+  hostStep: 0,
+  flops: null,
+  budgetUsed: false,
+  hostStepsLeft: 0,
+  seeds: {},
+  activeSeedId: null,
+  trialFlopsBefore: 0,
+  embargoes: {},
+  parametersAdded: 0,
+  germinations: 0,
+  pending: [],
+  paused: false,
+  stopReason: null,
+  owed: [],
+  windowsSinceSignal: 0,
+  signal: null,
+});
+
+/** A run that was stopped or paused goes on where it was. */
+export const reviveRun = (state: KasminaRunState): KasminaRunState => ({ ...state, stopReason: null, paused: false });
+
+/** The hidden layers: each holds `seedsPerSite` seeds. */
+export const seedSites = (host: HostSummary): readonly SiteSummary[] => host.sites.filter((site) => site.kind !== "output");
+
+export const seedCount = (state: KasminaRunState): number => seedSites(state.host).length * state.setup.config.seedsPerSite;
+
+/** `seed:<site>`, or `seed:<site>.<n>` with n from 1 where a site holds several. */
+export const seedIdAt = (site: string, n: number, seedsPerSite: number): string =>
+  seedsPerSite === 1 ? `seed:${site}` : `seed:${site}.${n}`;
+
+export interface SeedPlace {
+  readonly site: string;
+  /** From 1. */
+  readonly n: number;
+}
+
+export const locateSeed = (state: KasminaRunState, seedId: string): SeedPlace | undefined => {
+  const { seedsPerSite } = state.setup.config;
+  const rest = seedId.startsWith("seed:") ? seedId.slice("seed:".length) : "";
+  const dot = rest.lastIndexOf(".");
+  const [site, n] = seedsPerSite === 1 ? [rest, 1] : [rest.slice(0, Math.max(0, dot)), Number(rest.slice(dot + 1))];
+  if (!seedSites(state.host).some((each) => each.site === site)) return undefined;
+  const canonical = Number.isInteger(n) && n >= 1 && n <= seedsPerSite && seedIdAt(site, n, seedsPerSite) === seedId;
+  return canonical ? { site, n } : undefined;
+};
+
+/** Row of a seed in the shared seed-state table. */
+export const seedRow = (state: KasminaRunState, seedId: string): number | undefined => {
+  const place = locateSeed(state, seedId);
+  if (place === undefined) return undefined;
+  const site = seedSites(state.host).findIndex((each) => each.site === place.site);
+  return site * state.setup.config.seedsPerSite + place.n - 1;
+};
+
+/** A seed's snapshot, fresh when it was never touched. */
+export const seedSnapshot = (state: KasminaRunState, seedId: string): SeedSnapshot => {
+  const { runId, config, epochSteps } = state.setup;
+  const persisted = state.seeds[seedId];
+  return persisted === undefined
+    ? startSeed({ runId, seedId, site: locateSeed(state, seedId)?.site ?? seedId, config, epochSteps })
+    : restoreSeed(persisted, { config, epochSteps });
+};
+
+/** The seeds of a site that have an entry, and the first that has none. */
+export const shownSeeds = (state: KasminaRunState, site: string): readonly string[] => {
+  const { seedsPerSite } = state.setup.config;
+  const shown: string[] = [];
+  for (let n = 1; n <= seedsPerSite; n += 1) {
+    const seedId = seedIdAt(site, n, seedsPerSite);
+    shown.push(seedId);
+    if (state.seeds[seedId] === undefined) break;
+  }
+  return shown;
+};
+
+/** FLOPs charged to trials so far. */
+export const trialFlopsUsed = (flops: FlopsAccount | null): number =>
+  flops === null ? 0 : flops.kernel + flops.trial + flops.gate;
+
+/** FLOPs that a new trial may use: what is left of the trials' share, and of the run. */
+export const trialFlopsLeft = (state: KasminaRunState): number => {
+  const { flopsMax, config } = state.setup;
+  const share = config.budget.flopsFractionMax * flopsMax - trialFlopsUsed(state.flops);
+  return Math.max(0, Math.min(share, flopsMax - (state.flops?.total ?? 0)));
+};
+
+export const parametersLeft = (state: KasminaRunState): number =>
+  Math.max(0, state.setup.config.budget.parametersMax - state.parametersAdded);
+
+export const isLegalSpan = (host: HostSummary, span: Span): boolean =>
+  findSite(host, span.fromSite)?.legalTargets.includes(span.toSite) ?? false;
+
+/** Where a bypass from a site ends when nobody says: the legal span of the largest energy in the last signal, else the nearest legal target. */
+export const defaultTarget = (state: KasminaRunState, site: string): string | undefined => {
+  const spans = (state.signal?.spans ?? []).filter((each) => each.fromSite === site && isLegalSpan(state.host, each));
+  const best = spans.reduce<SpanEnergy | undefined>((a, b) => (a === undefined || b.energy > a.energy ? b : a), undefined);
+  return best?.toSite ?? state.host.sites.find((each) => isLegalSpan(state.host, { fromSite: site, toSite: each.site }))?.site;
+};
+
+/** What gate 0 looks at for a bypass. */
+export const germinationFacts = (
+  state: KasminaRunState,
+  span: Span,
+  cost: { readonly parameters: number; readonly flops: number } | undefined,
+  counted: { readonly lockHolder: string | null; readonly adaptations: number },
+): GerminationFacts => ({
+  siteKnown: seedSites(state.host).some((each) => each.site === span.fromSite),
+  spanLegal: isLegalSpan(state.host, span),
+  parameters: cost?.parameters,
+  parametersLeft: parametersLeft(state),
+  flops: cost?.flops,
+  flopsLeft: trialFlopsLeft(state),
+  lockHolder: counted.lockHolder,
+  embargoUntilEpoch: state.embargoes[span.fromSite] ?? 0,
+  adaptations: counted.adaptations,
+  adaptationsMax: state.setup.config.adaptationsPerEpochMax,
+});

@@ -1,0 +1,70 @@
+/** What a boundary tells the rest of the system: the health of the sites, and how a trial ended. */
+import type { FieldReport } from "../contracts/assets.ts";
+import type { EpochResult } from "../contracts/plan.ts";
+import type { HealthSignal, SeedHealth } from "../contracts/telemetry.ts";
+import { healthOfGap } from "../contracts/trial.ts";
+import type { KasminaRunState } from "./kasmina-state.ts";
+import { seedSites, seedSnapshot, shownSeeds, trialFlopsLeft, trialFlopsUsed } from "./kasmina-state.ts";
+import type { SeedContext } from "./seed-context.ts";
+import { seedReasonOf, seedStateOf, trialHistory } from "./seed-context.ts";
+
+/** The most seeds in one signal; sites in order of depth. */
+const signalSeedsMax = 100_000;
+
+/**
+ * The health of every site in the window that just ended. A site shows its seeds that were ever touched and the first that was not.
+ * Without a signal in this window health is absent.
+ */
+export const healthSignalOf = (state: KasminaRunState, result: EpochResult): HealthSignal => {
+  const { config, runId } = state.setup;
+  const seeds: SeedHealth[] = [];
+  for (const { site } of seedSites(state.host)) {
+    const layer = result.signal?.layers.find((each) => each.site === site);
+    const health = healthOfGap(layer?.gap, config.trigger);
+    const embargoEpochs = Math.max(0, (state.embargoes[site] ?? 0) - state.epoch);
+    for (const seedId of shownSeeds(state, site)) {
+      if (seeds.length >= signalSeedsMax) break;
+      const measured =
+        layer === undefined || health === undefined
+          ? {}
+          : { health, gap: layer.gap, explainedIn: layer.explainedIn, explainedOut: layer.explainedOut };
+      seeds.push({ seedId, site, state: seedStateOf(seedSnapshot(state, seedId).context), ...measured, embargoEpochs });
+    }
+  }
+  return {
+    runId,
+    epoch: result.epoch,
+    hostStep: result.hostStep,
+    seeds,
+    spans: result.signal?.spans ?? [],
+    ...(result.signal === undefined ? {} : { errorPower: result.signal.errorPower }),
+    ...(result.validation === undefined ? {} : { validationLoss: result.validation.loss }),
+    ...(state.activeSeedId === null ? {} : { activeSeedId: state.activeSeedId }),
+    host: state.host,
+    flopsLeft: trialFlopsLeft(state),
+  };
+};
+
+/** The story of a trial that ended with the step from `before` to `after`. */
+export const fieldReportOf = (state: KasminaRunState, before: SeedContext, after: SeedContext): FieldReport | undefined => {
+  const trial = after.trial ?? before.trial;
+  if (trial === null) return undefined;
+  const last = after.history.at(-1);
+  const history =
+    seedStateOf(after) === "DORMANT" ? [...trialHistory(before), ...(last === undefined ? [] : [last])] : trialHistory(after);
+  return {
+    runId: after.runId,
+    seedId: after.seedId,
+    site: after.site,
+    ...trial.span,
+    blueprint: trial.blueprint,
+    ...(trial.blueprintHash === null ? {} : { blueprintHash: trial.blueprintHash }),
+    ...(trial.kernelHash === null ? {} : { kernelHash: trial.kernelHash }),
+    outcome: seedStateOf(after),
+    reason: seedReasonOf(after),
+    ...(trial.adaptation === null ? {} : { forecast: trial.adaptation.forecast }),
+    ...(trial.gain === null ? {} : { measuredGain: trial.gain }),
+    history,
+    trialFlops: Math.max(0, trialFlopsUsed(state.flops) - state.trialFlopsBefore),
+  };
+};

@@ -1,0 +1,238 @@
+/** One arm of a node: its session, its supervised run, its end. */
+import { startKasmina } from "../actors/kasmina.ts";
+import type { RunContext, SavedRun } from "../actors/run-context.ts";
+import { startTolaria } from "../actors/tolaria.ts";
+import { runTopology } from "../actors/topology.ts";
+import { CheckpointState } from "../contracts/checkpoint.ts";
+import type { ArmName, EsperConfig } from "../contracts/config.ts";
+import type { DatasetBuffers } from "../contracts/dataset.ts";
+import { InputError, ServiceError } from "../contracts/errors.ts";
+import { SeedTransition } from "../contracts/lifecycle.ts";
+import type { SessionSpec } from "../contracts/plan.ts";
+import { type Clock, delay } from "../contracts/ports.ts";
+import { SeedStateTable } from "../contracts/seed-state.ts";
+import { type KasminaRunState, reviveRun, seedIdAt } from "../machines/kasmina-state.ts";
+import { buildReportArm, type ToldRun } from "../policy/report.ts";
+import { Deferred } from "../supervision/deferred.ts";
+import type { TrainingLane } from "../workers/lane.ts";
+import { SessionState } from "../workers/session-state.ts";
+import { relabelRun } from "./resume.ts";
+import type { Services } from "./services.ts";
+import type { Stores } from "./stores.ts";
+
+export interface ArmOptions {
+  readonly runId: string;
+  readonly arm: ArmName;
+  readonly config: EsperConfig;
+  readonly engine: { readonly name: SessionSpec["engine"]; readonly version: string };
+  readonly dataset: DatasetBuffers;
+  readonly lane: TrainingLane;
+  readonly services: Services;
+  readonly stores: Stores;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly note: (text: string) => void;
+  /** Checkpoint folder, or a run's folder of checkpoints. */
+  readonly resume?: string;
+}
+
+type End = Parameters<RunContext["finished"]>[0];
+
+const boundaryRetryMs = 250;
+const boundaryAttemptsMax = 40;
+const askAgainMs = 200;
+const settleMsMax = 10_000;
+
+/** Runs the arm to its end; a training thread that dies is replaced and the run resumed from its last checkpoint. */
+export const runArm = async (options: ArmOptions): Promise<ToldRun> => {
+  let { runId, resume } = options;
+  for (let lost = 0; ; lost += 1) {
+    const end = await runOnce({ ...options, runId, ...(resume === undefined ? {} : { resume }) });
+    if (end.outcome !== "lost") return reportOf(options, runId);
+    if (lost >= options.config.services.lanesLostMax)
+      throw new ServiceError(`${end.reason}; it was replaced ${lost} times already (services.lanesLostMax)`);
+    const checkpoints = await options.stores.checkpoints.list(runId);
+    resume = checkpoints.at(-1)?.path ?? resume;
+    options.note(`${end.reason}; ${resume === undefined ? "starting the arm again" : `resuming from ${resume}`}`);
+    runId = `${options.runId}-${lost + 2}`;
+  }
+};
+
+const runOnce = async (options: ArmOptions): Promise<End> => {
+  const { runId, arm, config, services, stores, lane, signal } = options;
+  const spec = sessionSpec(options);
+  const saved = options.resume === undefined ? undefined : await loadCheckpoint(options, options.resume);
+  const finished = new Deferred<End>();
+  const sites =
+    config.model.name === "mlp"
+      ? config.model.widths.map((_, i) => `h${i + 1}`)
+      : config.model.channels.map((_, i) => `c${i + 1}`);
+  const { seedsPerSite } = config.morphogenetic;
+  const seedIds = sites.flatMap((site) => Array.from({ length: seedsPerSite }, (_, n) => seedIdAt(site, n + 1, seedsPerSite)));
+
+  const run: RunContext = {
+    runId,
+    arm,
+    growth: arm === "grown" && config.morphogenetic.enabled,
+    spec,
+    dataset: options.dataset,
+    lane,
+    table: new SeedStateTable(seedIds.length),
+    seedIds,
+    interrupt: signal,
+    boundaryTimeoutMs: config.services.boundaryTimeoutMs,
+    boundaryRetryMs,
+    boundaryAttemptsMax,
+    checkpointEveryEpochs: config.checkpoint.everyEpochs,
+    ...(saved === undefined ? {} : { resume: saved }),
+    saveCheckpoint: (epoch, elapsedMs, session) => saveCheckpoint(options, epoch, elapsedMs, session),
+    finished: (end) => finished.resolve(end),
+    opened: false,
+    elapsedBeforeMs: 0,
+    rollbackPlace: { hostStep: -1, times: 0 },
+  };
+
+  const interrupt = (): void => {
+    run.table.stopRequested = true;
+  };
+  signal.addEventListener("abort", interrupt, { once: true });
+  if (signal.aborted) interrupt();
+
+  const group = `run:${runId}`;
+  const failed = new Deferred<never>();
+  const unwatch = services.supervisor.onEvent((event) => {
+    if (event.kind === "escalated" && event.supervisor.endsWith(services.supervisor.tree().id))
+      failed.reject(new ServiceError(`the node gave up: ${event.reason}`));
+  });
+  try {
+    await services.supervisor.addChild(
+      runTopology(
+        runId,
+        {
+          kasmina: () =>
+            startKasmina(services.actorPorts, run, {
+              runs: stores.runs,
+              morphogenetic: config.morphogenetic,
+              setup: {
+                config: config.morphogenetic,
+                epochSteps: config.optimization.epochSteps,
+                validationBatches: validationBatchesOf(options.dataset, config),
+                kernel: {
+                  engine: options.engine.name,
+                  engineVersion: options.engine.version,
+                  optimizer: config.optimization.optimizer,
+                  batchSize: config.dataset.batchSize,
+                },
+                askAgainMs,
+              },
+            }),
+          tolaria: () => startTolaria(services.actorPorts, run),
+        },
+        config.services,
+      ),
+    );
+    const end = await Promise.race([finished.promise, failed.promise]);
+    if (end.outcome !== "lost") await settle(options);
+    return end;
+  } finally {
+    unwatch();
+    signal.removeEventListener("abort", interrupt);
+    await services.supervisor.removeChild(group);
+  }
+};
+
+/** Waits until the event log has what the database says has happened. */
+const settle = async ({ runId, stores, clock, note }: ArmOptions): Promise<void> => {
+  const untilMs = clock.monotonicMs() + settleMsMax;
+  const complete = (): boolean =>
+    stores.runs.pendingOutbox(1).length === 0 &&
+    stores.events.written(runId, "system.events.seed") >= stores.runs.transitions(runId).length &&
+    stores.events.finished(runId);
+  while (!complete()) {
+    if (clock.monotonicMs() > untilMs) {
+      note(`the event log of ${runId} is not complete after ${settleMsMax} ms; the report may miss its last events`);
+      return;
+    }
+    await delay(clock, 20);
+  }
+};
+
+const reportOf = async ({ stores, config }: ArmOptions, runId: string): Promise<ToldRun> => {
+  const file = stores.paths.eventLog(runId);
+  const told = buildReportArm(await stores.events.read(runId), file);
+  if (told === undefined)
+    throw new ServiceError(
+      `expected the event log ${file} to tell of the run's start, found nothing; see the log in ${config.services.dataDir}`,
+      { file },
+    );
+  return told;
+};
+
+export const validationBatchesOf = (dataset: DatasetBuffers, config: EsperConfig): number =>
+  Math.ceil(dataset.validation.count / config.dataset.batchSize);
+
+const sessionSpec = ({ runId, arm, config, engine, dataset }: ArmOptions): SessionSpec => {
+  const { optimization, dataset: data } = config;
+  return {
+    runId,
+    model: config.model,
+    optimizer: optimization.optimizer,
+    schedule: optimization.schedule,
+    warmupSteps: optimization.warmupSteps,
+    batchSize: data.batchSize,
+    randomSeed: config.randomSeed,
+    ...(config.damage === undefined || arm === "healthy" ? {} : { damage: config.damage }),
+    engine: engine.name,
+    threads: config.threads,
+    hostSteps: Math.max(1, Math.floor((optimization.epochs * dataset.train.count) / data.batchSize)),
+    epochSteps: optimization.epochSteps,
+    morphogenetic: config.morphogenetic,
+    governor: config.governor,
+    progressHz: config.services.progressHz,
+  };
+};
+
+const saveCheckpoint = async (
+  { runId, arm, config, stores }: ArmOptions,
+  epoch: number,
+  elapsedMs: number,
+  session: SavedRun["session"],
+): Promise<string> => {
+  const boundary = stores.runs.loadRun(runId);
+  const state: CheckpointState = {
+    version: 1,
+    runId,
+    arm,
+    epoch,
+    elapsedMs,
+    rollbacks: 0,
+    config,
+    session: session.state,
+    boundary: boundary?.snapshots ?? null,
+    transitions: [...stores.runs.transitions(runId)],
+  };
+  const entry = await stores.checkpoints.save({ runId, epoch, tensors: session.tensors, state });
+  await stores.checkpoints.prune(runId, config.checkpoint.keep);
+  return entry.path;
+};
+
+/** A checkpoint becomes the start of a run of its own: same seeds, same plan, and a log that tells the transitions again. */
+const loadCheckpoint = async ({ runId, arm, stores, clock }: ArmOptions, path: string): Promise<SavedRun> => {
+  const { state, tensors } = await stores.checkpoints.load(path, CheckpointState);
+  if (state.arm !== arm)
+    throw new InputError(`expected a checkpoint of the arm ${arm}, got one of ${state.arm}: ${path}`, { file: path });
+  const relabel = (value: unknown): unknown => relabelRun(value, state.runId, runId);
+  const session = SessionState.parse(relabel(state.session));
+  const transitions = SeedTransition.array().parse(relabel(state.transitions));
+  const boundary = relabel(state.boundary);
+  stores.runs.createRun({ runId, arm, nowMs: clock.nowMs() });
+  stores.runs.rewindRun({
+    runId,
+    epoch: state.epoch,
+    // A run that was stopped or paused goes on where it was.
+    snapshots: boundary === null ? null : reviveRun(boundary as KasminaRunState),
+    transitions,
+  });
+  stores.runs.enqueue(transitions.map((payload) => ({ subject: "system.events.seed", payload })));
+  return { epoch: state.epoch, elapsedMs: state.elapsedMs, session: { tensors, state: session } };
+};

@@ -1,0 +1,159 @@
+/** A node from start to end: data set, engine, stores, lanes, services, then one arm after the other, and the report. */
+import { mkdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { RunNode, RunNodeOptions } from "../cli/view.ts";
+import { CheckpointState } from "../contracts/checkpoint.ts";
+import type { EsperConfig } from "../contracts/config.ts";
+import { InputError, ServiceError } from "../contracts/errors.ts";
+import type { Report } from "../contracts/report.ts";
+import { loadDataset } from "../data/datasets.ts";
+import { createDownload } from "../data/download.ts";
+import { selectEngine } from "../engine/select.ts";
+import type { ToldRun } from "../policy/report.ts";
+import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
+import { createForgeLane, createTrainingLane } from "../workers/piscina-lanes.ts";
+import { runArm, validationBatchesOf } from "./arm.ts";
+import { describeMachine } from "./machine.ts";
+import { startServices } from "./services.ts";
+import { openStores, type Stores } from "./stores.ts";
+
+const toolchain = "esper 0.1.0";
+const downloadTimeoutMs = 120_000;
+
+/** Undoes what was set up, last first, whatever happens on the way. */
+class Cleanup {
+  readonly #steps: (() => Promise<void>)[] = [];
+  add(step: () => Promise<void>): void {
+    this.#steps.push(step);
+  }
+  async run(onError: (error: unknown) => void): Promise<void> {
+    for (const step of this.#steps.reverse()) await step().catch(onError);
+  }
+}
+
+export const runNode: RunNode = async (options) => {
+  const { ports, view, signal } = options;
+  const { clock, entropy, log } = ports;
+  const cleanup = new Cleanup();
+  try {
+    const dataDir = resolve(options.config.services.dataDir);
+    const stores = await openStores(dataDir, options.config, clock, toolchain);
+    cleanup.add(() => stores.close());
+    const config = options.resume === undefined ? options.config : await resumedConfig(options, options.resume, stores);
+
+    const selection = await selectEngine(config.device, { threads: config.threads });
+    if (selection.kind === "none") {
+      const reasons = selection.trials
+        .map((trial) => `${trial.name}: ${trial.kind === "works" ? "works" : trial.reason}`)
+        .join("; ");
+      throw new ServiceError(`expected an engine for device ${config.device}, none works (${reasons}); run esper doctor`, {
+        path: "device",
+      });
+    }
+    const engine = { name: selection.engine.name, version: selection.engine.version };
+    await selection.engine.dispose();
+    view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}`);
+
+    const { buffers: dataset, source } = await loadDataset(config.dataset, {
+      files: nodeFileSystem,
+      folder: stores.paths.datasets,
+      download: createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }),
+      save: (path, bytes) => saveDurably(nodeFileSystem, path, bytes),
+    });
+    view.note(
+      `data: ${dataset.name} from ${source}: ${dataset.train.count} training, ${dataset.validation.count} validation, ${dataset.test.count} test images`,
+    );
+    signal.throwIfAborted();
+
+    const lane = createTrainingLane();
+    cleanup.add(() => lane.destroy());
+    const forge = createForgeLane();
+    cleanup.add(() => forge.destroy());
+    const services = await startServices({
+      config,
+      dataDir,
+      clock,
+      entropy,
+      log,
+      stores,
+      forge,
+      watch: (envelope) => view.onMessage(envelope),
+      validationBatches: validationBatchesOf(dataset, config),
+    });
+    cleanup.add(() => services.stop());
+    view.note(
+      `node: NATS at ${services.oona().url}, operator's connection in ${services.oona().operatorFile}, data in ${dataDir}`,
+    );
+
+    const stamp = `${new Date(clock.nowMs()).toISOString().replaceAll(/[-:]|\.\d+Z/g, "")}-${entropy.token(2)}`;
+    const arms: ToldRun[] = [];
+    for (const arm of config.arms) {
+      if (signal.aborted) break;
+      const runId = `r-${stamp}-${arm}`;
+      const resume = options.resume === undefined ? {} : { resume: options.resume };
+      arms.push(
+        await runArm({
+          runId,
+          arm,
+          config,
+          engine,
+          dataset,
+          lane,
+          services,
+          stores,
+          clock,
+          signal,
+          note: (text) => view.note(text),
+          ...resume,
+        }),
+      );
+    }
+
+    const first = arms[0];
+    if (first === undefined) throw new InputError("interrupted before the first arm began; nothing was trained");
+    const damage = arms.find((told) => told.damage !== undefined)?.damage;
+    const report: Report = {
+      version: 1,
+      createdAtMs: clock.nowMs(),
+      dataset: {
+        name: dataset.name,
+        source,
+        trainSamples: dataset.train.count,
+        validationSamples: dataset.validation.count,
+        testSamples: dataset.test.count,
+      },
+      host: {
+        name: first.host.name,
+        layers: first.host.sites.map(({ site, width }) => ({ site, width })),
+        parameters: first.host.parameters,
+      },
+      randomSeed: config.randomSeed,
+      ...(damage === undefined ? {} : { damage }),
+      arms: arms.map(({ arm }) => arm),
+      engine: { ...engine, threads: config.threads },
+      machine: describeMachine(),
+    };
+    if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
+    return { report, exitCode: arms.some(({ arm: { outcome } }) => outcome === "failed") ? 6 : 0 };
+  } finally {
+    await cleanup.run((error) => log.error("cleaning up failed", { error }));
+  }
+};
+
+/** The checkpoint's own configuration, so that the run goes on as it began; where files lie and what is logged is today's. */
+const resumedConfig = async ({ config, view }: RunNodeOptions, path: string, stores: Stores): Promise<EsperConfig> => {
+  const { state, runId, epoch } = await stores.checkpoints.load(path, CheckpointState);
+  view.note(`resuming ${runId} after window ${epoch} from ${path}`);
+  return {
+    ...state.config,
+    arms: [state.arm],
+    services: config.services,
+    logging: config.logging,
+    checkpoint: config.checkpoint,
+  };
+};
+
+const writeReport = async (file: string, report: Report): Promise<void> => {
+  await mkdir(dirname(resolve(file)), { recursive: true });
+  await saveDurably(nodeFileSystem, resolve(file), new TextEncoder().encode(`${JSON.stringify(report, undefined, 2)}\n`));
+};

@@ -1,0 +1,139 @@
+/** The supervised services of a node: the root supervisor with its children, and the door through which runs are added. */
+import { startNissa } from "../actors/nissa.ts";
+import type { ActorPorts } from "../actors/shell.ts";
+import { startTamiyo } from "../actors/tamiyo.ts";
+import { startTezzeret } from "../actors/tezzeret.ts";
+import { nodeTopology } from "../actors/topology.ts";
+import { startUrza } from "../actors/urza.ts";
+import type { Bus } from "../bus/bus.ts";
+import { type Oona, startOona } from "../bus/create.ts";
+import type { EsperConfig } from "../contracts/config.ts";
+import type { Envelope } from "../contracts/envelope.ts";
+import { describeError, ServiceError } from "../contracts/errors.ts";
+import type { Clock, Entropy, Log } from "../contracts/ports.ts";
+import type { SupervisionEvent as PublishedEvent } from "../contracts/subjects.ts";
+import { kernelKeyHash } from "../store/library.ts";
+import { Deferred } from "../supervision/deferred.ts";
+import type { SupervisionEvent } from "../supervision/events.ts";
+import type { Exit, RunningChild } from "../supervision/spec.ts";
+import { Supervisor } from "../supervision/supervisor.ts";
+import type { ForgeLane } from "../workers/lane.ts";
+import type { Stores } from "./stores.ts";
+
+export interface ServicesOptions {
+  readonly config: EsperConfig;
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  readonly stores: Stores;
+  readonly forge: ForgeLane;
+  readonly watch: (envelope: Envelope) => void;
+  /** Batches in one pass over the validation samples. */
+  readonly validationBatches: number;
+}
+
+export interface Services {
+  readonly supervisor: Supervisor;
+  readonly actorPorts: ActorPorts;
+  /** The bus as it is now; another one after Oona was restarted. */
+  readonly oona: () => Oona;
+  stop(): Promise<void>;
+}
+
+export const startServices = async (options: ServicesOptions): Promise<Services> => {
+  const { config, dataDir, clock, entropy, log, stores, forge, watch, validationBatches } = options;
+  const { services } = config;
+  let oona: Oona | undefined;
+  let announcer: Bus | undefined;
+
+  const current = (): Oona => {
+    if (oona === undefined) throw new ServiceError("the bus is down; its supervisor is restarting it");
+    return oona;
+  };
+
+  const announce = (event: PublishedEvent): void => {
+    log.info("supervision", event);
+    announcer
+      ?.publish("system.events.supervision", event)
+      .catch((error: unknown) => log.warn("an event could not be published", { error: describeError(error) }));
+  };
+
+  const actorPorts: ActorPorts = {
+    connect: (name) => current().connect(name),
+    clock,
+    log,
+    mailboxMessagesMax: services.mailboxMessagesMax,
+    onDeadLetter: (actor, subject, reason) => announce({ kind: "dead_letter", child: actor, detail: `${subject}: ${reason}` }),
+  };
+
+  const startBus = async (): Promise<RunningChild> => {
+    const started = await startOona({
+      config: services.nats,
+      dataDir,
+      payloadBytesMax: services.payloadBytesMax,
+      mailboxMessagesMax: services.mailboxMessagesMax,
+      requestTimeoutMs: services.requestTimeoutMs,
+      clock,
+      entropy,
+      log: log.child({ actor: "oona" }),
+      onDeadLetter: ({ principal, subject, reason }) =>
+        announce({ kind: "dead_letter", child: principal, detail: `${subject}: ${reason}` }),
+    });
+    oona = started;
+    announcer = await started.connect("supervisor");
+    const exited = new Deferred<Exit>();
+    void started.exited.then((reason) =>
+      exited.resolve(reason === "stopped" ? { kind: "shutdown" } : { kind: "crash", error: new ServiceError(reason) }),
+    );
+    return {
+      exited: exited.promise,
+      stop: async () => {
+        await announcer?.close();
+        announcer = undefined;
+        await started.stop();
+        exited.resolve({ kind: "shutdown" });
+      },
+    };
+  };
+
+  const supervisor = new Supervisor(
+    nodeTopology(
+      {
+        oona: startBus,
+        urza: () => startUrza(actorPorts, stores.library),
+        nissa: () => startNissa(actorPorts, { sink: stores.events, watch }),
+        tezzeret: () => startTezzeret(actorPorts, { forge, hashKey: kernelKeyHash }),
+        tamiyo: () => startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches }),
+      },
+      services,
+    ),
+    { clock },
+  );
+  supervisor.onEvent((event) => {
+    const told = toldOf(event);
+    if (told !== undefined) announce(told);
+  });
+  await supervisor.start();
+  return { supervisor, actorPorts, oona: current, stop: () => supervisor.stop("the node ends") };
+};
+
+/** The part of supervision that people and logs want to hear of. */
+const toldOf = (event: SupervisionEvent): PublishedEvent | undefined => {
+  switch (event.kind) {
+    case "childStarted":
+      return { kind: "started", child: event.id, detail: `generation ${event.generation}, ${Math.round(event.startMs)} ms` };
+    case "childStartFailed":
+      return { kind: "exited", child: event.id, detail: `could not start: ${event.reason}` };
+    case "childExited":
+      return { kind: event.exit === "crash" ? "exited" : "stopped", child: event.id, detail: event.reason };
+    case "restarting":
+      return { kind: "restarting", child: event.id, detail: `in ${event.delayMs} ms: ${event.starts.join(", ")}` };
+    case "escalated":
+      return { kind: "escalated", child: event.supervisor, detail: event.reason };
+    case "shutdownOverrun":
+      return { kind: "shutdown_overrun", child: event.id, detail: `${event.action} after ${event.waitedMs} ms` };
+    default:
+      return undefined;
+  }
+};

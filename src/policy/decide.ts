@@ -1,0 +1,198 @@
+/**
+ * Tamiyo's heuristic: from the health of the sites to a decision, and to a germinate command when everything speaks for it. Pure.
+ *
+ * M1 Every decision has a reason with numbers, above all when it is "no".
+ * M2 What was not measured never leads to a command.
+ * M3 A signal that was seen already leads to no second command; the request id of a command follows from run, window and seed.
+ */
+import type { FieldReport } from "../contracts/assets.ts";
+import type { BlueprintRequest, Decision, Forecast, KasminaControlCommand } from "../contracts/commands.ts";
+import type { MorphogeneticConfig } from "../contracts/config.ts";
+import type { SpanEnergy } from "../contracts/measure.ts";
+import type { HostSummary } from "../contracts/plan.ts";
+import type { HealthSignal } from "../contracts/telemetry.ts";
+import { findSite, hiddenWidthOf } from "../contracts/trial.ts";
+import type { Calibration } from "./calibration.ts";
+import { calibration } from "./calibration.ts";
+import type { PenaltyState } from "./embargo.ts";
+import { embargoOf, learnFailure, noPenalties, penaltyAt } from "./embargo.ts";
+import { forecastTrial } from "./forecast.ts";
+import type { Streak, TriggerState } from "./trigger.ts";
+import { emptyTrigger, observe, streakOf, trendOf } from "./trigger.ts";
+
+/** What Tamiyo remembers of one run. Plain JSON. */
+export interface PolicyState {
+  readonly trigger: TriggerState;
+  readonly failures: PenaltyState;
+  /** Commands sent for the last window that had any. */
+  readonly sent: { readonly epoch: number; readonly count: number };
+}
+
+export const emptyPolicy: PolicyState = { trigger: emptyTrigger, failures: noPenalties, sent: { epoch: 0, count: 0 } };
+
+export interface PolicySetup {
+  readonly config: MorphogeneticConfig;
+  /** Batches in one pass over the validation samples. */
+  readonly validationBatches: number;
+  readonly calibration?: Calibration;
+}
+
+export type PolicyDecision = Omit<Decision, "latencyMs">;
+export type GerminateCommand = Extract<KasminaControlCommand, { kind: "germinate" }>;
+
+export interface Decided {
+  readonly state: PolicyState;
+  readonly decision: PolicyDecision;
+  readonly command: GerminateCommand | undefined;
+}
+
+const shown = (value: number): string => String(Number(value.toPrecision(3)));
+
+/**
+ * Probability that the layer is damaged: logistic in ln(least gap of the streak / gapMin), times the share of the checks that are done,
+ * less the blueprint's penalty.
+ */
+export const confidenceOf = (
+  streak: Streak,
+  penalty: number,
+  trigger: MorphogeneticConfig["trigger"],
+  constants: Calibration["confidence"],
+): number => {
+  const logOdds = constants.logOddsAtGapMin + constants.logOddsPerLogGap * Math.log(streak.gapMin / trigger.gapMin);
+  const done = Math.min(1, streak.length / trigger.checks);
+  return Math.min(1, Math.max(0, done / (1 + Math.exp(-logOdds)) - penalty));
+};
+
+/** The target of the largest energy among the legal ones, the nearest on ties. Without energies from this site: the last legal target, the logits. */
+export const chooseTarget = (host: HostSummary, site: string, spans: readonly SpanEnergy[]): SpanEnergy | undefined => {
+  const targets = findSite(host, site)?.legalTargets ?? [];
+  const legal = host.sites.map((each) => each.site).filter((each) => targets.includes(each));
+  const measured = legal.flatMap((target) => spans.filter((span) => span.fromSite === site && span.toSite === target));
+  const best = measured
+    .filter((span) => Number.isFinite(span.energy))
+    .reduce<SpanEnergy | undefined>((a, b) => (a === undefined || b.energy > a.energy ? b : a), undefined);
+  const last = legal.at(-1);
+  return best ?? (last === undefined ? undefined : { fromSite: site, toSite: last, energy: 0 });
+};
+
+interface Candidate {
+  readonly streak: Streak;
+  readonly seedId: string | undefined;
+  readonly span: SpanEnergy;
+  readonly blueprint: BlueprintRequest;
+  readonly penalty: number;
+  readonly confidence: number;
+  readonly forecast: Forecast;
+}
+
+const candidateAt = (signal: HealthSignal, streak: Streak, failures: PenaltyState, setup: PolicySetup): Candidate | undefined => {
+  const { config, validationBatches } = setup;
+  const constants = setup.calibration ?? calibration;
+  const span = chooseTarget(signal.host, streak.site, signal.spans);
+  if (span === undefined) return undefined;
+  const hiddenWidth = hiddenWidthOf(signal.host, span.fromSite, span.toSite, config.blueprint.hiddenWidth);
+  const blueprint: BlueprintRequest = { kind: "bypass", hiddenWidth };
+  const penalty = penaltyAt(failures, blueprint, signal.epoch, config.embargo);
+  const confidence = confidenceOf(streak, penalty, config.trigger, constants.confidence);
+  const { host } = signal;
+  const forecast = forecastTrial({ gap: streak.gapMin, confidence, host, span, blueprint, validationBatches }, config, constants);
+  const seedId = signal.seeds.find((seed) => seed.site === streak.site && seed.state === "DORMANT")?.seedId;
+  return { streak, seedId, span, blueprint, penalty, confidence, forecast };
+};
+
+/** Why a candidate that convinces must still not germinate; undefined when nothing stands against it. */
+const objectionTo = (
+  candidate: Candidate,
+  signal: HealthSignal,
+  sent: number,
+  config: MorphogeneticConfig,
+): string | undefined => {
+  const { streak, forecast } = candidate;
+  const embargo = embargoOf(signal, streak.site);
+  if (signal.activeSeedId !== undefined) return `${signal.activeSeedId} holds the grafting lock`;
+  if (embargo > 0) return `${streak.site} is under embargo for ${embargo} more windows`;
+  if (candidate.seedId === undefined) return `no dormant seed is left at ${streak.site}`;
+  if (sent >= config.adaptationsPerEpochMax)
+    return `${sent} adaptations in this window, at most ${config.adaptationsPerEpochMax}`;
+  if (forecast.parameters > config.budget.parametersMax)
+    return `the bypass has ${forecast.parameters} parameters, at most ${config.budget.parametersMax} may be added`;
+  // M2: a budget that is not a number is no budget.
+  if (!(forecast.trialFlops <= signal.flopsLeft))
+    return `the trial needs ${shown(forecast.trialFlops)} FLOPs, ${shown(signal.flopsLeft)} are left for trials`;
+  return undefined;
+};
+
+const describeStreak = (state: TriggerState, streak: Streak, checks: number): string => {
+  const trend = trendOf(state, streak.site);
+  const going = trend === undefined ? "" : `, trend ${shown(trend.slope)} a window`;
+  return `gap ${shown(streak.gapLast)} at ${streak.site} (health ${shown(streak.health)}${going}) in ${streak.length} of ${checks} successive checks`;
+};
+
+const describeQuiet = (state: TriggerState, config: MorphogeneticConfig): string => {
+  const named = state.checks.at(-1)?.named ?? null;
+  return named === null
+    ? "no layer was measured in this window"
+    : `largest gap ${shown(named.gap)} at ${named.site} (health ${shown(named.health)}), a candidate needs a gap above ${config.trigger.gapMin}`;
+};
+
+export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySetup): Decided => {
+  const { config } = setup;
+  const { checks, confidenceMin } = config.trigger;
+  const trigger = observe(state.trigger, signal);
+  const next: PolicyState = { ...state, trigger };
+  const base = { runId: signal.runId, epoch: signal.epoch, rule: `explained-error gap, ${checks} successive checks` };
+  const answer = (outcome: "wait" | "refused", reason: string, known: Partial<PolicyDecision> = {}): Decided => ({
+    state: next,
+    decision: { ...base, ...known, outcome, reason },
+    command: undefined,
+  });
+  // M3
+  if (trigger === state.trigger) return answer("wait", `window ${signal.epoch} was decided already`);
+  if (!config.enabled) return answer("wait", "growth is turned off by the configuration");
+  const streak = streakOf(trigger, config.trigger);
+  if (streak === undefined) return answer("wait", describeQuiet(trigger, config));
+  const grounds = describeStreak(trigger, streak, checks);
+  const candidate = candidateAt(signal, streak, state.failures, setup);
+  if (candidate === undefined)
+    return answer("refused", `${grounds}; no bypass from ${streak.site} is legal in this host`, { site: streak.site });
+  const { span, blueprint, confidence, forecast, seedId, penalty } = candidate;
+  const known = {
+    site: streak.site,
+    fromSite: span.fromSite,
+    toSite: span.toSite,
+    confidence,
+    forecast,
+    ...(seedId === undefined ? {} : { seedId }),
+  };
+  if (streak.length < checks) return answer("wait", `${grounds}; confidence ${shown(confidence)}`, known);
+  if (!(confidence > confidenceMin)) {
+    const less = penalty > 0 ? ` after a penalty of ${shown(penalty)} on ${blueprint.kind} ${blueprint.hiddenWidth}` : "";
+    return answer("wait", `${grounds}; confidence ${shown(confidence)}${less}, more than ${confidenceMin} is needed`, known);
+  }
+  const sent = state.sent.epoch === signal.epoch ? state.sent.count : 0;
+  const objection = objectionTo(candidate, signal, sent, config);
+  if (objection !== undefined || seedId === undefined) return answer("refused", `${grounds}; but ${objection}`, known);
+  const reason = `${grounds}; bypass of ${blueprint.hiddenWidth} from the input of ${span.fromSite} to ${span.toSite} (energy ${shown(span.energy)}), confidence ${shown(confidence)}`;
+  // Window and seed stand at the end, which the bound on request ids keeps.
+  const requestId = `${signal.runId}:${signal.epoch}:${seedId}`.slice(-128);
+  return {
+    state: { ...next, sent: { epoch: signal.epoch, count: sent + 1 } },
+    decision: { ...base, ...known, outcome: "germinate", reason, requestId },
+    command: {
+      kind: "germinate",
+      requestId,
+      runId: signal.runId,
+      seedId,
+      toSite: span.toSite,
+      blueprint,
+      adaptation: { rule: base.rule, reason, confidence, forecast },
+      reason: reason.slice(0, 500),
+    },
+  };
+};
+
+/** Takes a finished trial into account. */
+export const learn = (state: PolicyState, report: FieldReport, config: MorphogeneticConfig): PolicyState => ({
+  ...state,
+  failures: learnFailure(state.failures, report, config.embargo),
+});

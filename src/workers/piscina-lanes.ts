@@ -1,0 +1,131 @@
+/**
+ * Lanes on piscina pools. A training lane is one thread that never idles out, so that sessions stay with it; a forge lane is a
+ * pool of its own at a lower priority, so that compiling takes no time from training.
+ */
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import type { MessagePort } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { ContractError, describeError } from "../contracts/errors.ts";
+import type { LaneProgress, SessionStatus } from "../contracts/plan.ts";
+import type { CompiledKernel, ForgeLane, LaneOutcome, TrainingLane } from "./lane.ts";
+import type { CompileTask, TaskReply, TrainingTask } from "./wire.ts";
+import { fromWireError } from "./wire.ts";
+
+type PoolOptions = NonNullable<ConstructorParameters<typeof Piscina>[0]>;
+
+/** TypeScript sources need tsx in the thread; built files run as they are. */
+const entry = (name: "training" | "forge"): Pick<PoolOptions, "filename" | "execArgv"> => {
+  const fromSource = import.meta.url.endsWith(".ts");
+  const filename = new URL(`./${name}.worker.${fromSource ? "ts" : "js"}`, import.meta.url).href;
+  if (!fromSource) return { filename, execArgv: [] };
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+  return { filename, execArgv: ["--import", loader] };
+};
+
+/** A reply as an outcome; typed errors are thrown again here. */
+const settle = <T>(reply: TaskReply<unknown>): LaneOutcome<T> => {
+  switch (reply.kind) {
+    case "done":
+      return { kind: "done", value: reply.value as T };
+    case "failed":
+      throw fromWireError(reply.error);
+    case "no_session":
+      return { kind: "lost", reason: "the lane's thread was replaced and holds no session of this run" };
+  }
+};
+
+export const createTrainingLane = (): TrainingLane => {
+  const pool = new Piscina({ ...entry("training"), minThreads: 1, maxThreads: 1, idleTimeout: Number.POSITIVE_INFINITY });
+  const opened = new Set<string>();
+  const listeners = new Set<(progress: LaneProgress) => void>();
+
+  const run = async <T>(task: TrainingTask, transferList: MessagePort[] = []): Promise<LaneOutcome<T>> => {
+    let reply: TaskReply<unknown>;
+    try {
+      reply = await pool.run(task, { transferList });
+    } catch (error) {
+      return { kind: "lost", reason: `the lane's thread ended: ${describeError(error)}` };
+    }
+    return settle(reply);
+  };
+
+  /** A run that this lane never opened is the caller's mistake, not a lost thread. */
+  const runOpened = <T>(runId: string, task: TrainingTask): Promise<LaneOutcome<T>> => {
+    if (!opened.has(runId)) {
+      throw new ContractError(`run ${runId}: expected one that is open in this lane, found it closed; open it first`);
+    }
+    return run(task);
+  };
+
+  return {
+    open: async ({ spec, dataset, table, seedIds }) => {
+      const { port1: inner, port2: outer } = new MessageChannel();
+      outer.on("message", (progress: LaneProgress) => {
+        for (const listener of listeners) listener(progress);
+      });
+      outer.unref();
+      const { buffer, seeds } = table;
+      const task: TrainingTask = { kind: "open", spec, dataset, seeds, table: buffer, seedIds, progress: inner };
+      const outcome = await run<SessionStatus>(task, [inner]);
+      if (outcome.kind === "done") opened.add(spec.runId);
+      return outcome;
+    },
+    run: async (plan, kernels) => runOpened(plan.runId, { kind: "run", plan, kernels }),
+    status: async (runId) => runOpened(runId, { kind: "status", runId }),
+    host: async (runId) => runOpened(runId, { kind: "host", runId }),
+    snapshot: async (runId) => runOpened(runId, { kind: "snapshot", runId }),
+    restore: async (runId, snapshot, kernels) => runOpened(runId, { kind: "restore", runId, snapshot, kernels }),
+    test: async (runId) => runOpened(runId, { kind: "test", runId }),
+    close: async (runId) => {
+      const outcome = await runOpened<void>(runId, { kind: "close", runId });
+      opened.delete(runId);
+      return outcome;
+    },
+    onProgress: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    abort: async () => {
+      await Promise.all(pool.threads.map((thread) => thread.terminate()));
+    },
+    destroy: () => pool.destroy(),
+  };
+};
+
+export interface ForgeLaneOptions {
+  readonly threads: number;
+  /** Added to the threads' niceness; 0 leaves it. */
+  readonly niceIncrement: number;
+  /** Heap of one thread. */
+  readonly heapMbMax: number;
+}
+
+export const forgeDefaults: ForgeLaneOptions = { threads: 1, niceIncrement: 10, heapMbMax: 1024 };
+
+export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): ForgeLane => {
+  const pool = new Piscina({
+    ...entry("forge"),
+    minThreads: 0,
+    maxThreads: options.threads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    niceIncrement: options.niceIncrement,
+    resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax },
+  });
+  return {
+    compile: async (key, host, signal): Promise<LaneOutcome<CompiledKernel>> => {
+      signal?.throwIfAborted();
+      const task: CompileTask = { key, host };
+      let reply: TaskReply<unknown>;
+      try {
+        reply = await pool.run(task, signal === undefined ? {} : { signal });
+      } catch (error) {
+        signal?.throwIfAborted();
+        return { kind: "lost", reason: `the forge's thread ended: ${describeError(error)}` };
+      }
+      return settle(reply);
+    },
+    destroy: () => pool.destroy(),
+  };
+};

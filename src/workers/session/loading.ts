@@ -1,0 +1,137 @@
+/** How a kernel comes into trial: gate 1, loading or a hit in the cache, first parameters, gate 2. */
+import { ContractError, describeError } from "../../contracts/errors.ts";
+import type { KernelMeasurement } from "../../contracts/measure.ts";
+import type { BoundaryAction } from "../../contracts/plan.ts";
+import type { RandomSource } from "../../contracts/ports.ts";
+import { initializeParameters } from "../../graph/initialize.ts";
+import { alphaInput } from "../../graph/rewrite.ts";
+import type { KernelArtifacts, OpenRequest } from "../lane.ts";
+import type { TrialState } from "../session-state.ts";
+import { dryRun, dryRunFlops } from "./dry-run.ts";
+import type { HostTraining } from "./host-training.ts";
+import type { KernelExpectation, LoadedKernel } from "./kernels.ts";
+import { KernelCache, loadKernel, misfits, staticProblems } from "./kernels.ts";
+import type { Learner, TensorMap } from "./learner.ts";
+import { scalar, startCursor } from "./learner.ts";
+import type { SessionPorts } from "./ports.ts";
+import { Trial } from "./trial.ts";
+
+type LoadAction = Extract<BoundaryAction, { kind: "load_kernel" }>;
+
+export interface KernelDock {
+  /** The trial is absent when gate 1 failed or the kernel could not be loaded; `staticProblems` says why. */
+  load(
+    action: LoadAction,
+    epoch: number,
+    host: HostTraining,
+    kernels: KernelArtifacts,
+  ): Promise<{ readonly trial: Trial | undefined; readonly measurement: KernelMeasurement }>;
+  restore(
+    saved: TrialState,
+    groups: Readonly<Record<"kernel" | "grown" | "twin", TensorMap>>,
+    host: HostTraining,
+    kernels: KernelArtifacts,
+  ): Promise<Trial>;
+  acquire(hash: string, kernels: KernelArtifacts): Promise<{ readonly kernel: LoadedKernel; readonly cached: boolean }>;
+  release(kernel: LoadedKernel): void;
+  dispose(): Promise<void>;
+}
+
+/** An artifact that was not handed over is told by `acquire`. */
+const artifactProblems = (artifact: unknown, expected: KernelExpectation): string[] =>
+  artifact === undefined ? [] : staticProblems(artifact, expected);
+
+/** @param growth Only forked, by seed and window: a kernel's draws do not depend on what came before it. */
+export const createKernelDock = (
+  { spec, dataset }: OpenRequest,
+  { engine, nowMs }: SessionPorts,
+  growth: RandomSource,
+): KernelDock => {
+  const cache = new KernelCache(spec.morphogenetic.kernelCacheBytesMax);
+
+  const expectation = (action: LoadAction, host: HostTraining): KernelExpectation => ({
+    host: host.set.host,
+    seedId: action.seedId,
+    fromSite: action.fromSite,
+    toSite: action.toSite,
+    engine: engine.name,
+    engineVersion: engine.version,
+    optimizer: spec.optimizer,
+    batchSize: spec.batchSize,
+    signalSamples: spec.morphogenetic.signal.samples,
+    signalFeatures: spec.morphogenetic.signal.features,
+  });
+
+  const acquire: KernelDock["acquire"] = (hash, kernels) =>
+    cache.acquire(hash, () => {
+      const artifact = kernels[hash];
+      if (artifact !== undefined) return loadKernel(engine, hash, artifact);
+      throw new ContractError(
+        `kernel ${hash.slice(0, 12)}: expected its artifact beside the plan, found none; fetch it from the library`,
+      );
+    });
+
+  const openTrial = (kernel: LoadedKernel, learner: Learner, host: HostTraining): Trial =>
+    new Trial({ kernel, learner, host, dataset, ledger: host.ledger, config: spec.morphogenetic });
+
+  const freshTrial = (kernel: LoadedKernel, { seedId }: LoadAction, epoch: number, host: HostTraining): Trial => {
+    const stream = growth.fork(`kernel:${seedId}:${epoch}`);
+    const added = kernel.foldedHost.graph.parameters.filter(({ cohort }) => cohort === seedId);
+    const state = {
+      cohortSteps: {},
+      cursor: startCursor(dataset, spec.batchSize, stream.fork("batches")),
+      random: [...stream.fork("dropout").state()],
+      hostStep: host.learner.hostStep,
+    };
+    const parameters = initializeParameters(added, stream.fork("parameters"));
+    return openTrial(kernel, host.learnerOf(kernel.programs.kernelStep, parameters, state), host);
+  };
+
+  const gateTwo = async (trial: Trial, host: HostTraining) => {
+    const flops = dryRunFlops(trial.kernel);
+    if (!host.ledger.fits(flops)) return {};
+    host.ledger.charge("gate", flops);
+    const frozen = { ...Object.fromEntries(host.learner.tensors), [alphaInput(trial.seedId)]: scalar(1) };
+    return { dryRun: await dryRun(trial.kernel, trial.learner, frozen, host.set.host.classes, nowMs) };
+  };
+
+  return {
+    acquire,
+    release: (kernel) => cache.release(kernel),
+    dispose: () => cache.clear(),
+    load: async (action, epoch, host, kernels) => {
+      const startMs = nowMs();
+      const [known, artifact] = [cache.peek(action.kernelHash), kernels[action.kernelHash]];
+      const expected = expectation(action, host);
+      const problems = known === undefined ? artifactProblems(artifact, expected) : misfits(known, expected);
+      let loaded: Awaited<ReturnType<typeof acquire>> | undefined;
+      try {
+        if (problems.length === 0) loaded = await acquire(action.kernelHash, kernels);
+      } catch (error) {
+        problems.push(describeError(error));
+      }
+      const loadMs = Math.max(0, nowMs() - startMs);
+      const trial = loaded && freshTrial(loaded.kernel, action, epoch, host);
+      const measurement: KernelMeasurement = {
+        kind: "loaded",
+        kernelHash: action.kernelHash,
+        parameters: loaded?.kernel.parameters ?? 0,
+        staticProblems: problems,
+        ...(trial === undefined ? {} : await gateTwo(trial, host)),
+        loadMs,
+        cached: loaded?.cached ?? false,
+      };
+      return { trial, measurement };
+    },
+    restore: async (saved, groups, host, kernels) => {
+      const { kernel } = await acquire(saved.kernelHash, kernels);
+      const trial = openTrial(kernel, host.learnerOf(kernel.programs.kernelStep, groups.kernel, saved.kernel), host);
+      trial.alpha = saved.alpha;
+      trial.trainingGradNorm = saved.trainingGradNorm;
+      if (saved.contest !== undefined) {
+        trial.restoreContest(saved.contest, (name, executable, state) => host.learnerOf(executable, groups[name], state));
+      }
+      return trial;
+    },
+  };
+};

@@ -1,0 +1,10 @@
+/** What a session needs of its thread. */
+import type { LaneProgress } from "../../contracts/plan.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Stopwatch } from "./window.ts";
+
+export interface SessionPorts {
+  readonly engine: Engine;
+  readonly nowMs: Stopwatch;
+  readonly tell: (progress: LaneProgress) => void;
+}

@@ -1,0 +1,81 @@
+/** What crosses the thread boundary. Errors travel as plain data and become typed errors again on the other side. */
+import type { MessagePort } from "node:worker_threads";
+import type { KernelKey } from "../contracts/assets.ts";
+import type { DatasetBuffers } from "../contracts/dataset.ts";
+import type { ErrorPlace } from "../contracts/errors.ts";
+import {
+  ContractError,
+  DataError,
+  describeError,
+  EsperError,
+  GraphError,
+  InputError,
+  ServiceError,
+  TrainingError,
+} from "../contracts/errors.ts";
+import type { Host } from "../contracts/graph.ts";
+import type { EpochPlan, SessionSpec } from "../contracts/plan.ts";
+import type { KernelArtifacts } from "./lane.ts";
+import type { SessionSnapshot } from "./session-state.ts";
+
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly place: ErrorPlace;
+}
+
+export type TaskReply<T> =
+  | { readonly kind: "done"; readonly value: T }
+  | { readonly kind: "failed"; readonly error: WireError }
+  /** This thread holds no session of that run: it is another thread than the one that opened it. */
+  | { readonly kind: "no_session" };
+
+/** `progress` is the port that the session tells its progress on. */
+export interface OpenTask {
+  readonly kind: "open";
+  readonly spec: SessionSpec;
+  readonly dataset: DatasetBuffers;
+  readonly seeds: number;
+  readonly table: SharedArrayBuffer;
+  readonly seedIds: readonly string[];
+  readonly progress: MessagePort;
+}
+
+export type TrainingTask =
+  | OpenTask
+  | { readonly kind: "run"; readonly plan: EpochPlan; readonly kernels: KernelArtifacts }
+  | { readonly kind: "restore"; readonly runId: string; readonly snapshot: SessionSnapshot; readonly kernels: KernelArtifacts }
+  | { readonly kind: "status" | "host" | "snapshot" | "test" | "close"; readonly runId: string };
+
+export interface CompileTask {
+  readonly key: KernelKey;
+  readonly host: Host;
+}
+
+export const toWireError = (error: unknown): WireError =>
+  error instanceof EsperError
+    ? { code: error.code, message: error.message, place: error.place }
+    : { code: "bug", message: error instanceof Error ? (error.stack ?? error.message) : describeError(error), place: {} };
+
+const constructors: Readonly<Record<string, new (message: string, place: ErrorPlace) => EsperError>> = {
+  input: InputError,
+  contract: ContractError,
+  data: DataError,
+  service: ServiceError,
+  training: TrainingError,
+  graph: GraphError,
+};
+
+export const fromWireError = ({ code, message, place }: WireError): Error => {
+  const typed = constructors[code];
+  return typed === undefined ? new Error(message) : new typed(message, place);
+};
+
+/** Runs a task so that nothing is thrown across the boundary: a rejected task means that the thread is gone. */
+export const answer = async <T>(task: () => Promise<T>): Promise<TaskReply<T>> => {
+  try {
+    return { kind: "done", value: await task() };
+  } catch (error) {
+    return { kind: "failed", error: toWireError(error) };
+  }
+};

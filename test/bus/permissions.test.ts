@@ -1,0 +1,168 @@
+/** The server itself is asked, for every principal and every subject; what to expect is read off the table, not off our own rules. */
+import { connect, Empty, type NatsConnection } from "nats";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type EmbeddedServer, newCredentials, startEmbeddedServer } from "../../src/bus/embedded-server.ts";
+import { findNatsServer } from "../../src/bus/find-server.ts";
+import { systemProcesses } from "../../src/bus/server-process.ts";
+import { type Principal, principals, subjectNames, subjects } from "../../src/contracts/subjects.ts";
+import { clock, embedded, ports, quietLog, temporaryFolder, until } from "./support.ts";
+
+const credentials = newCredentials(ports.entropy);
+let server: EmbeddedServer;
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+const connections: NatsConnection[] = [];
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  const { path: binary } = await findNatsServer({ folders: [], processes: systemProcesses });
+  const { memoryBytesMax, storageBytesMax } = embedded;
+  const place = { binary, dataDir: folder.path, port: -1 };
+  server = await startEmbeddedServer({
+    ...place,
+    memoryBytesMax,
+    storageBytesMax,
+    payloadBytesMax: 65_536,
+    credentials,
+    processes: systemProcesses,
+    clock,
+    log: quietLog,
+  });
+});
+afterAll(async () => {
+  await Promise.all(connections.map((connection) => connection.close()));
+  await server.stop();
+  await folder.remove();
+});
+
+interface Probe {
+  readonly connection: NatsConnection;
+  /** Whether the server lets the principal do it. */
+  publish(subject: string): Promise<boolean>;
+  subscribe(subject: string): Promise<boolean>;
+}
+
+const probe = async (principal: Principal, inboxPrefix = `_INBOX.${principal}`): Promise<Probe> => {
+  const { user, password } = credentials[principal];
+  const connection = await connect({ servers: server.url, user, pass: password, inboxPrefix, noAsyncTraces: true });
+  connections.push(connection);
+  const violations: string[] = [];
+  void (async () => {
+    for await (const status of connection.status())
+      if (status.permissionContext) violations.push(`${status.permissionContext.operation} ${status.permissionContext.subject}`);
+  })();
+  return {
+    connection,
+    publish: async (subject) => {
+      connection.publish(subject, Empty);
+      await connection.flush();
+      // The refusal comes before the answer to the flush, but is told a turn later.
+      await new Promise((resolve) => setImmediate(resolve));
+      return !violations.includes(`publish ${subject}`);
+    },
+    subscribe: async (subject) => {
+      let allowed = true;
+      const subscription = connection.subscribe(subject, {
+        callback: (error) => {
+          if (error) allowed = false;
+        },
+      });
+      await connection.flush();
+      subscription.unsubscribe();
+      return allowed;
+    },
+  };
+};
+
+describe.each(principals)("%s", (principal) => {
+  it.each(subjectNames)("P1 P2 %s: publish and subscribe as the table says", async (subject) => {
+    const { publish, subscribe } = probes.get(principal) ?? (await remember(principal));
+    const entry: { readonly publishers: readonly string[]; readonly listeners: readonly string[]; readonly stream?: string } =
+      subjects[subject];
+    const person = principal === "operator" || principal === "observer";
+    expect(await publish(subject)).toBe(entry.publishers.includes(principal));
+    expect(await subscribe(subject)).toBe(entry.listeners.includes(principal) && (person || entry.stream === undefined));
+  });
+
+  it("P3 hears its own inbox and nobody else's", async () => {
+    const { subscribe } = probes.get(principal) ?? (await remember(principal));
+    expect(await subscribe(`_INBOX.${principal}.abc.*`)).toBe(true);
+    for (const other of principals) if (other !== principal) expect(await subscribe(`_INBOX.${other}.abc.*`), other).toBe(false);
+  });
+
+  it("P5 makes no streams or consumers, unless it is the supervisor, and takes no other actor's messages", async () => {
+    const { publish } = probes.get(principal) ?? (await remember(principal));
+    for (const subject of ["$JS.API.STREAM.CREATE.EVENTS", "$JS.API.CONSUMER.CREATE.EVENTS.x.system.events.run"])
+      expect(await publish(subject), subject).toBe(principal === "supervisor");
+    for (const subject of ["$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$SYS.REQ.SERVER.PING"])
+      expect(await publish(subject), subject).toBe(false);
+    expect(await publish("$JS.API.CONSUMER.MSG.NEXT.EVENTS.nissa-system-events-run")).toBe(principal === "nissa");
+    expect(await publish("$JS.ACK.COMPILATION.tezzeret-compilation-blueprint-submitted.1.1.1.1.0")).toBe(principal === "tezzeret");
+  });
+
+  it("services: people ask, actors answer under their own name", async () => {
+    const { publish, subscribe } = probes.get(principal) ?? (await remember(principal));
+    const person = principal === "operator" || principal === "observer";
+    expect(await publish("$SRV.PING")).toBe(person);
+    expect(await subscribe("$SRV.PING")).toBe(!person);
+    expect(await subscribe("$SRV.INFO.urza")).toBe(principal === "urza");
+  });
+
+  it("hears nothing wholesale", async () => {
+    const { subscribe } = probes.get(principal) ?? (await remember(principal));
+    for (const subject of [">", "*.>", "control.>", "$JS.>", "$SYS.>"]) expect(await subscribe(subject), subject).toBe(false);
+  });
+});
+
+const probes = new Map<Principal, Probe>();
+const remember = async (principal: Principal): Promise<Probe> => {
+  const made = await probe(principal);
+  probes.set(principal, made);
+  return made;
+};
+
+it("P3 a person who listens to all inboxes does not hear those that belong to somebody", async () => {
+  const operator = await probe("operator");
+  const kasmina = await probe("kasmina");
+  const heard: string[] = [];
+  operator.connection.subscribe("_INBOX.>", { callback: (_, message) => void heard.push(message.subject) });
+  kasmina.connection.subscribe("control.kasmina.commands", { callback: (_, message) => void message.respond(Empty) });
+  await Promise.all([operator.connection.flush(), kasmina.connection.flush()]);
+  // A stock client with inboxes of no name gets its answer; one with a name's inbox is answered there alone.
+  const stock = await probe("operator", "_INBOX");
+  const tamiyo = await probe("tamiyo");
+  await tamiyo.connection.request("control.kasmina.commands", Empty, { timeout: 5_000 });
+  await stock.connection.request("control.kasmina.commands", Empty, { timeout: 5_000 });
+  await until(() => heard.length > 0, "the stock client's answer was seen");
+  expect(heard.filter((subject) => subject.startsWith("_INBOX.tamiyo."))).toEqual([]);
+});
+
+it("P4 an answer goes to the asker once, and to nobody who did not ask", async () => {
+  const kasmina = await probe("kasmina");
+  expect(await kasmina.publish("_INBOX.operator.abc.def")).toBe(false);
+  const operator = await probe("operator");
+  const answers: string[] = [];
+  operator.connection.subscribe("_INBOX.operator.fixed", { callback: (_, message) => void answers.push(message.string()) });
+  kasmina.connection.subscribe("control.kasmina.commands", {
+    queue: "once",
+    callback: (_, message) => {
+      message.respond(new TextEncoder().encode("first"));
+      message.respond(new TextEncoder().encode("second"));
+    },
+  });
+  await Promise.all([operator.connection.flush(), kasmina.connection.flush()]);
+  operator.connection.publish("control.kasmina.commands", Empty, { reply: "_INBOX.operator.fixed" });
+  await until(() => answers.length > 0, "the answer came");
+  await kasmina.connection.flush();
+  await operator.connection.flush();
+  expect(answers.filter((answer) => answer === "second")).toEqual([]);
+});
+
+it("a wrong password and a user that does not exist are refused", async () => {
+  for (const [user, pass] of [
+    ["operator", "guess"],
+    ["root", credentials.operator.password],
+  ] as const)
+    await expect(connect({ servers: server.url, user, pass, reconnect: false, noAsyncTraces: true })).rejects.toThrow(
+      /authorization/i,
+    );
+});

@@ -1,0 +1,129 @@
+/** SQLite: durability settings, transactions, migrations and damaged files. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { DataError, ServiceError } from "../../src/contracts/errors.ts";
+import { integer, openDatabase, optional, text } from "../../src/store/database.ts";
+import { migrations } from "../../src/store/migrations.ts";
+import { temporaryDatabase, temporaryFolder } from "./support.ts";
+
+const table = ["CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"];
+const open = (file: string, steps: readonly string[] = table) => openDatabase({ file, migrations: steps, busyTimeoutMs: 20 });
+
+test("D1: commits are synced to a write-ahead log, and foreign keys hold", () => {
+  const database = temporaryDatabase();
+  expect(database.prepare("PRAGMA journal_mode").get()).toMatchObject({ journal_mode: "wal" });
+  expect(database.prepare("PRAGMA synchronous").get()).toMatchObject({ synchronous: 2 });
+  expect(database.prepare("PRAGMA foreign_keys").get()).toMatchObject({ foreign_keys: 1 });
+  expect(() => database.prepare("INSERT INTO boundaries VALUES ('r-none', 1, '{}', '{}')").run()).toThrow(/FOREIGN KEY/);
+});
+
+test("D2: a transaction that throws leaves nothing, one inside another joins it", () => {
+  const database = open(join(temporaryFolder(), "a.db"));
+  const insert = database.prepare("INSERT INTO t (b) VALUES (?)");
+  const count = (): number => integer(database.prepare("SELECT COUNT(*) AS n FROM t").get() ?? {}, "n");
+  const failure = new TypeError("mine");
+  expect(() =>
+    database.transaction(() => {
+      insert.run("x");
+      database.transaction(() => insert.run("y"));
+      throw failure;
+    }),
+  ).toThrow(failure);
+  expect(count()).toBe(0);
+  expect(database.transaction(() => insert.run("x") + database.transaction(() => insert.run("y")))).toBe(2);
+  expect(count()).toBe(2);
+  database.close();
+  database.close();
+});
+
+test("values come back with their types, and a wrong type is told", () => {
+  const database = open(join(temporaryFolder(), "a.db"));
+  database.prepare("INSERT INTO t VALUES (?, ?)").run(1_795_000_000_123, "ü");
+  database.prepare("INSERT INTO t VALUES (?, ?)").run(5, null);
+  const [first, second] = database.prepare("SELECT * FROM t ORDER BY a").all();
+  expect([integer(first!, "a"), optional(first!, "b", text)]).toEqual([5, undefined]);
+  expect([integer(second!, "a"), optional(second!, "b", text)]).toEqual([1_795_000_000_123, "ü"]);
+  expect(() => integer(second!, "b")).toThrow("expected an integer in column b, found string");
+  expect(() => text(first!, "b")).toThrow("expected text in column b, found null");
+  expect(database.prepare("SELECT * FROM t WHERE a = ?").get(9)).toBeUndefined();
+  expect(() => text({}, "c")).toThrow(DataError);
+  database.close();
+});
+
+test("D3: steps are done once, each in a transaction; a newer file is refused and not touched", () => {
+  const file = join(temporaryFolder(), "a.db");
+  const two = [...table, "ALTER TABLE t ADD COLUMN c TEXT"];
+  open(file).close();
+  const wider = open(file, two);
+  wider.prepare("INSERT INTO t (c) VALUES ('kept')").run();
+  wider.close();
+  open(file, two).close();
+  const before = readFileSync(file);
+  expect(() => open(file)).toThrow(DataError);
+  expect(() => open(file)).toThrow(`database ${file}: expected version 1 or older, found 2; a newer Esper wrote it`);
+  expect(readFileSync(file).equals(before)).toBe(true);
+  expect(() => open(file, [...two, "CREATE TABLE u (a); CREATE TABLE t (a)"])).toThrow(/already exists/);
+  const still = open(file, two);
+  expect(still.prepare("SELECT c FROM t").all()).toEqual([{ c: "kept" }]);
+  expect(still.prepare("SELECT name FROM sqlite_master WHERE name = 'u'").all()).toEqual([]);
+  still.close();
+});
+
+test("a file that is no database, or a damaged one, is a DataError that says what to do", () => {
+  const file = join(temporaryFolder(), "a.db");
+  writeFileSync(file, "no database at all ".repeat(100));
+  expect(() => open(file)).toThrow(DataError);
+  expect(() => open(file)).toThrow(
+    /expected an SQLite database, found a damaged file \(.*\); move it away to start a new one, or put a backup/,
+  );
+
+  const other = join(temporaryFolder(), "b.db");
+  const database = open(other);
+  const insert = database.prepare("INSERT INTO t (b) VALUES (?)");
+  database.transaction(() => {
+    for (let row = 0; row < 500; row++) insert.run(`row ${row} ${"x".repeat(50)}`);
+  });
+  database.close();
+  const bytes = readFileSync(other);
+  writeFileSync(other, bytes.fill(0xaa, 4096, 4096 + 8192));
+  expect(() => open(other)).toThrow(DataError);
+});
+
+test("a locked file is a DataError after the busy timeout", () => {
+  const file = join(temporaryFolder(), "a.db");
+  const [one, two] = [open(file), open(file)];
+  one.transaction(() => {
+    const attempt = (): number => two.transaction(() => two.prepare("INSERT INTO t (b) VALUES ('x')").run());
+    expect(attempt).toThrow(DataError);
+    expect(attempt).toThrow(
+      /expected it to be free, found it locked .*; another node uses this data directory: stop it or set services\.dataDir/,
+    );
+  });
+  expect(two.transaction(() => two.prepare("INSERT INTO t (b) VALUES ('x')").run())).toBe(1);
+  one.close();
+  two.close();
+});
+
+test("a folder that is not there is a ServiceError", () => {
+  const file = join(temporaryFolder(), "none", "a.db");
+  expect(() => open(file)).toThrow(ServiceError);
+  expect(() => open(file)).toThrow(/check that its folder exists/);
+});
+
+test("the tables of the program can be made", () => {
+  const names = temporaryDatabase()
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+    .all();
+  expect(names.map((row) => text(row, "name")).sort()).toEqual([
+    "asset_inputs",
+    "assets",
+    "boundaries",
+    "commands",
+    "field_reports",
+    "outbox",
+    "runs",
+    "seed_transitions",
+  ]);
+  expect(migrations.length).toBeGreaterThan(0);
+});

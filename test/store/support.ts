@@ -1,0 +1,116 @@
+/** Small valid assets, envelopes and records for the tests of the stores. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { BlueprintIR, CompiledKernelArtifact, FieldReport, HostAsset, KernelKey } from "../../src/contracts/assets.ts";
+import type { Envelope } from "../../src/contracts/envelope.ts";
+import type { Graph } from "../../src/contracts/graph.ts";
+import type { LifecycleState, SeedTransition } from "../../src/contracts/lifecycle.ts";
+import type { EpochPlan } from "../../src/contracts/plan.ts";
+import { type Database, openDatabase } from "../../src/store/database.ts";
+import { migrations } from "../../src/store/migrations.ts";
+
+/** A folder of its own, removed when the test ends. */
+export const temporaryFolder = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), "esper-store-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+export const temporaryDatabase = (file = join(temporaryFolder(), "esper.db")): Database => {
+  const database = openDatabase({ file, migrations, busyTimeoutMs: 20 });
+  onTestFinished(() => database.close());
+  return database;
+};
+
+export const hashOf = (digit: string): string => digit.repeat(64);
+
+const graph: Graph = {
+  inputs: [{ name: "in", dtype: "float32", shape: [-1, 2] }],
+  parameters: [],
+  nodes: [{ id: "out", op: "relu", inputs: ["in"], attributes: {} }],
+  outputs: [{ name: "out", value: "out" }],
+};
+
+export const blueprint = (name = "bypass"): BlueprintIR => ({
+  schemaVersion: 1,
+  name,
+  request: { kind: "bypass", hiddenWidth: 4 },
+  graph,
+});
+export const host: HostAsset = { schemaVersion: 1, host: { name: "mlp", graph, layers: [], classes: 2 } };
+export const kernelKey = (seedId = "seed:h1"): KernelKey => ({
+  hostHash: hashOf("a"),
+  request: { kind: "bypass", hiddenWidth: 4 },
+  seedId,
+  fromSite: "h1",
+  toSite: "h2",
+  engine: "native",
+  engineVersion: "1",
+  optimizer: { kind: "sgd", learningRate: 0.1, momentum: 0, weightDecay: 0, clipNorm: 0 },
+  batchSize: 8,
+  signalSamples: 64,
+  signalFeatures: 8,
+});
+export const kernel = (over: Partial<CompiledKernelArtifact> = {}): CompiledKernelArtifact => ({
+  schemaVersion: 1,
+  key: kernelKey(),
+  blueprintHash: hashOf("b"),
+  foldedHost: host.host,
+  parameters: 3,
+  programs: Object.fromEntries(
+    ["kernelStep", "jointStep", "grownEvaluate", "foldedEvaluate", "foldedSignal", "foldedSpans"].map((name) => [
+      name,
+      { bytes: "AAAA", flops: 5 },
+    ]),
+  ) as CompiledKernelArtifact["programs"],
+  ...over,
+});
+
+export const fieldReport = (runId = "r-1", reason = "lost"): FieldReport => ({
+  runId,
+  seedId: "seed:h1",
+  site: "h1",
+  fromSite: "h1",
+  toSite: "h2",
+  outcome: "CULLED",
+  reason,
+  history: [],
+  trialFlops: 7,
+});
+
+export const transition = (
+  sequence: number,
+  from: LifecycleState,
+  to: LifecycleState,
+  over: Partial<SeedTransition> = {},
+): SeedTransition => ({
+  runId: "r-1",
+  seedId: "seed:h1",
+  sequence,
+  from,
+  to,
+  epoch: sequence,
+  reason: "because",
+  evidence: { gain: 0.5 },
+  ...over,
+});
+
+export const plan = (epoch: number, runId = "r-1"): EpochPlan => ({
+  runId,
+  epoch,
+  before: [],
+  work: { kind: "host", steps: 10 },
+  measureSignal: true,
+});
+
+export const envelope = (id: string, payload: unknown = { text: "x" }, subject = "system.events.epoch"): Envelope => ({
+  id,
+  subject,
+  sender: "kasmina",
+  sentAtMs: 1_700_000_000_000,
+  traceId: "0123456789abcdef0123456789abcdef",
+  schemaVersion: 1,
+  payload,
+});

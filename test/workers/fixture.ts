@@ -1,0 +1,181 @@
+/** A small problem for sessions: 8 × 8 images of four classes, an MLP 64-16-16-16-4, everything drawn from fixed seeds. */
+import type { CompiledKernelArtifact, KernelKey } from "../../src/contracts/assets.ts";
+import { EsperConfig } from "../../src/contracts/config.ts";
+import type { DatasetBuffers, SampleBuffer } from "../../src/contracts/dataset.ts";
+import type { BoundaryAction, EpochPlan, EpochResult, SessionSpec, Work } from "../../src/contracts/plan.ts";
+import { SeedStateTable } from "../../src/contracts/seed-state.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import { createEngine } from "../../src/engine/engine.ts";
+import { contentHash } from "../../src/graph/hash.ts";
+import { createRandom } from "../../src/graph/random.ts";
+import type { KernelArtifacts } from "../../src/workers/lane.ts";
+import { compileKernel } from "../../src/workers/session/forge.ts";
+import { Session } from "../../src/workers/session/session.ts";
+
+const side = 8;
+const classes = 4;
+
+/** Each class has three prototypes, so that a linear model does not suffice; pixels carry noise. */
+const makeSplit = (count: number, seed: number): SampleBuffer => {
+  const prototypes = createRandom(7).fork("prototypes");
+  const patterns = Array.from({ length: classes * 3 }, () =>
+    Array.from({ length: side * side }, () => (prototypes.uniform() < 0.5 ? 60 : 190)),
+  );
+  const random = createRandom(seed);
+  const pixels = new SharedArrayBuffer(count * side * side);
+  const labels = new SharedArrayBuffer(count);
+  const [pixelView, labelView] = [new Uint8Array(pixels), new Uint8Array(labels)];
+  for (let sample = 0; sample < count; sample++) {
+    const pattern = random.integer(patterns.length);
+    labelView[sample] = pattern % classes;
+    for (let pixel = 0; pixel < side * side; pixel++) {
+      const value = patterns[pattern]![pixel]! + 110 * random.normal();
+      pixelView[sample * side * side + pixel] = Math.max(0, Math.min(255, Math.round(value)));
+    }
+  }
+  return { count, pixels, labels };
+};
+
+export const dataset: DatasetBuffers = {
+  name: "patterns",
+  inputShape: [1, side, side],
+  classes,
+  mean: 0.5,
+  sd: 0.4,
+  train: makeSplit(1024, 1),
+  validation: makeSplit(300, 2),
+  test: makeSplit(200, 3),
+};
+
+const config = EsperConfig.parse({
+  optimization: { optimizer: { kind: "adam", learningRate: 0.003 } },
+  morphogenetic: { signal: { samples: 256, features: 16 }, trigger: { gapMin: 0.03 } },
+});
+
+export const spec: SessionSpec = {
+  runId: "r-test",
+  model: { name: "mlp", widths: [16, 16, 16] },
+  optimizer: config.optimization.optimizer,
+  schedule: "cosine",
+  warmupSteps: 5,
+  batchSize: 32,
+  randomSeed: 11,
+  damage: { site: "h2", kind: "dead", live: 1 },
+  engine: "native",
+  threads: 1,
+  hostSteps: 400,
+  epochSteps: 20,
+  morphogenetic: config.morphogenetic,
+  governor: config.governor,
+  progressHz: 50,
+};
+
+let shared: Promise<Engine> | undefined;
+/** One engine for all tests of a file. */
+export const nativeEngine = (): Promise<Engine> => {
+  shared ??= createEngine("native", { threads: 1 });
+  return shared;
+};
+
+export const seedIds = ["seed:h1", "seed:h2", "seed:h3"];
+export const seedId = "seed:h2";
+export const span = { fromSite: "h2", toSite: "h3" };
+
+/** A session driven by hand: numbers its windows and keeps the kernels. */
+export class Driver {
+  readonly session: Session;
+  readonly table: SeedStateTable;
+  readonly kernels: Record<string, CompiledKernelArtifact> = {};
+  readonly spec: SessionSpec;
+
+  private constructor(session: Session, table: SeedStateTable, usedSpec: SessionSpec) {
+    this.session = session;
+    this.table = table;
+    this.spec = usedSpec;
+  }
+
+  static async open(changes: Partial<SessionSpec> = {}, data: DatasetBuffers = dataset): Promise<Driver> {
+    const used = { ...spec, ...changes };
+    const table = new SeedStateTable(seedIds.length);
+    let ticks = 0;
+    const ports = { engine: await nativeEngine(), nowMs: () => ticks++, tell: () => undefined };
+    return new Driver(await Session.open({ spec: used, dataset: data, table, seedIds }, ports), table, used);
+  }
+
+  plan(work: Work, before: BoundaryAction[] = [], measureSignal = false): EpochPlan {
+    return { runId: this.spec.runId, epoch: this.session.status.epoch + 1, before, work, measureSignal };
+  }
+
+  run(work: Work, before: BoundaryAction[] = [], measureSignal = false): Promise<EpochResult> {
+    return this.session.run(this.plan(work, before, measureSignal), this.kernels);
+  }
+
+  host(steps = 20, before: BoundaryAction[] = [], measureSignal = false): Promise<EpochResult> {
+    return this.run({ kind: "host", steps }, before, measureSignal);
+  }
+
+  async compile(): Promise<string> {
+    const { artifact } = await compileKernel(await nativeEngine(), await kernelKey(this.session, this.spec), this.session.host);
+    const hash = contentHash(artifact);
+    this.kernels[hash] = artifact;
+    return hash;
+  }
+
+  async load(): Promise<EpochResult> {
+    const kernelHash = await this.compile();
+    return this.run({ kind: "load", seedId }, [{ kind: "load_kernel", seedId, kernelHash, ...span }]);
+  }
+
+  /** Works of a trial in order, up to and including the named one. */
+  async trial(until: Work["kind"]): Promise<EpochResult> {
+    const works: Work[] = [
+      { kind: "train_kernel", seedId, steps: 30 },
+      { kind: "graft", seedId, steps: 10, progressFrom: 0, progressTo: 0.5 },
+      { kind: "graft", seedId, steps: 10, progressFrom: 0.5, progressTo: 1 },
+      { kind: "stabilize", seedId, steps: 5 },
+      { kind: "evaluate", seedId },
+      { kind: "fine_tune", seedId, steps: 20 },
+    ];
+    let result = await this.load();
+    const last = works.findLastIndex(({ kind }) => kind === until);
+    for (const work of works.slice(0, last + 1)) result = await this.run(work);
+    return result;
+  }
+
+  discard(continueFrom: "host" | "twin"): BoundaryAction {
+    return { kind: "discard", seedId, continueFrom };
+  }
+}
+
+export const kernelKey = async (
+  session: { readonly status: Session["status"] },
+  used: SessionSpec = spec,
+): Promise<KernelKey> => {
+  const engine = await nativeEngine();
+  return {
+    hostHash: session.status.host.hash,
+    request: { kind: "bypass", hiddenWidth: 16 },
+    seedId,
+    ...span,
+    engine: engine.name,
+    engineVersion: engine.version,
+    optimizer: used.optimizer,
+    batchSize: used.batchSize,
+    signalSamples: used.morphogenetic.signal.samples,
+    signalFeatures: used.morphogenetic.signal.features,
+  };
+};
+
+/** Everything that a host goes on from, bit for bit: tensors as hexadecimal, and the learner's state. */
+export const fingerprint = (session: Session): object => {
+  const { state, tensors } = session.snapshot();
+  const host = Object.entries(tensors).filter(([name]) => name.startsWith("host/"));
+  return {
+    learner: state.learner,
+    tensors: Object.fromEntries(
+      host.map(([name, { data }]) => [name, contentHash({ bytes: Buffer.from(data.buffer).toString("base64") })]),
+    ),
+  };
+};
+
+export const noKernels: KernelArtifacts = {};
