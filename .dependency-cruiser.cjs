@@ -1,6 +1,7 @@
 /**
  * Who may import whom. Each folder of `src` names the folders, npm packages and built-in modules that it may use; all else is
- * a violation. test/arch.test.ts plants a violation of every rule and expects it to be caught.
+ * a violation. test/arch.test.ts plants a violation of every rule and expects it to be caught; it also looks for circles of
+ * imports, because the reader used here cannot tell `import type`, which is no import at run time.
  */
 
 /** "*" allows everything; a path such as "data/batches.ts" allows one file. */
@@ -18,7 +19,7 @@ const folders = {
   config: { src: ["contracts"], npm: ["zod", "yaml", "fastest-levenshtein"], core: ["fs"] },
   ports: { src: ["contracts"], npm: ["pino"], core: "*" },
   actors: {
-    src: ["contracts", "machines", "policy", "supervision", "store", "workers/lane.ts", "bus/bus.ts"],
+    src: ["contracts", "machines", "policy", "supervision", "store", "workers/lane.ts", "workers/session-state.ts", "bus/bus.ts"],
     npm: ["zod", "xstate"],
     core: ["path"],
   },
@@ -133,7 +134,6 @@ module.exports = {
         path: "^src/(cli/|main\\.ts$)",
       },
     ),
-    rule("no-circular", "No circle of imports.", {}, { circular: true }),
     rule("no-unresolved", "Every import can be resolved.", {}, { couldNotResolve: true }),
     rule(
       "no-dev-dependency",

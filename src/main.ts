@@ -26,5 +26,5 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
     };
   },
   exitNow: (code) => process.exit(code),
-  loadRunNode: async () => (await import("./node/node.ts")).runNode,
+  loadRunNode: async () => (await import("./cli/node.ts")).runNode,
 });

@@ -7,6 +7,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { importCycles } from "./support/cycles.ts";
 import {
   ambientNames,
   ambientUses,
@@ -97,10 +98,6 @@ const planted: Readonly<Record<string, readonly { readonly file: string; readonl
   "engine-owns-backends": [{ file: "workers/session/planted-d.ts", text: 'import "onnxruntime-node";' }],
   "lanes-own-piscina": [{ file: "cli/planted-d.ts", text: 'import "piscina";' }],
   "nothing-imports-the-shell": [{ file: "index-planted.ts", text: 'import "./cli/view.ts";' }],
-  "no-circular": [
-    { file: "graph/planted-x.ts", text: 'import "./planted-y.ts";' },
-    { file: "graph/planted-y.ts", text: 'import "./planted-x.ts";' },
-  ],
   "no-unresolved": [{ file: "graph/planted-z.ts", text: 'import "./nowhere.ts";' }],
   "no-dev-dependency": [{ file: "cli/planted-e.ts", text: 'import "fast-check";' }],
 };
@@ -175,6 +172,33 @@ describe("style rules", () => {
   test("a comment, a string and a date of a given time are no use of the clock", () => {
     const text = '// Date.now()\nexport const a = "Math.random()"; export const b = (ms: number) => new Date(ms);';
     expect(ambientUses({ path: "src/actors/planted.ts", text })).toEqual([]);
+  });
+
+  test("no circle of imports", () => {
+    expect(importCycles(source)).toEqual([]);
+  });
+
+  test("a circle is caught, also one by way of an export; a circle of types is none", () => {
+    const file = (path: string, text: string): SourceFile => ({ path, text });
+    const circle = [
+      file("src/a.ts", 'import { b } from "./x/b.ts"; b;'),
+      file("src/x/b.ts", 'export * from "./c.ts";'),
+      file("src/x/c.ts", 'export { a } from "../a.ts";'),
+    ];
+    expect(importCycles(circle)).toEqual(["src/a.ts → src/x/b.ts → src/x/c.ts → src/a.ts"]);
+    expect(importCycles([file("src/a.ts", 'import "./a.ts";')])).toEqual(["src/a.ts → src/a.ts"]);
+    const types = [
+      file("src/a.ts", 'import type { B } from "./b.ts"; export type A = B;'),
+      file("src/b.ts", 'import { type A } from "./a.ts"; export type B = A;'),
+    ];
+    expect(importCycles(types)).toEqual([]);
+  });
+
+  test("every folder of src has its rules", () => {
+    const ruled = new Set(config.forbidden.map(({ name }) => name.replace(/-(src|npm|core)$/, "")));
+    const wiring = ["cli", "node", "http", "visualizer"];
+    const folders = new Set(source.map(({ path }) => path.split("/")[1] ?? "").filter((name) => !name.endsWith(".ts")));
+    expect([...folders].filter((folder) => !ruled.has(folder) && !wiring.includes(folder))).toEqual([]);
   });
 
   test(`no file is longer than ${fileLinesMax} lines`, () => {

@@ -87,7 +87,7 @@ export const downloadServer = async (folder, platform, { version, base, archives
   try {
     bytes = await download(url);
   } catch (error) {
-    return `${url}: ${error.cause?.code ?? error.message}`;
+    return `${url}: ${error.cause?.code ?? error.cause?.message ?? error.message}`;
   }
   const found = createHash("sha256").update(bytes).digest("hex");
   if (found !== archive.sha256) return `${url}: expected SHA-256 ${archive.sha256}, got ${found}; it was not used`;

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, SetupError, tail } from "./shell.mjs";
+import { head, run, SetupError, tail } from "./shell.mjs";
 
 const nodeVersionMin = [20, 19, 0];
 
@@ -47,6 +47,36 @@ export const adviceForNpm = (output) => {
   return "read npm's words above; `npm ci` in this folder shows them in full";
 };
 
+/**
+ * True when `npm ci` of npm 11 refused the lock only because it lacks packages for other systems than the one it was made on:
+ * npm 10 accepts such a lock, and none of them is installed here.
+ */
+export const lacksOnlyForeign = (output, lock) => {
+  const missing = [...output.matchAll(/^npm error Missing: (\S+)@\S* from lock file$/gm)].map(([, name]) => name);
+  const optional = new Set(
+    Object.values(JSON.parse(lock).packages ?? {}).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {})),
+  );
+  return missing.length > 0 && !/^npm error Invalid: /m.test(output) && missing.every((name) => optional.has(name));
+};
+
+const callNpm = async (root, lock) => {
+  const npm = process.env.npm_execpath;
+  const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+  // No package needs its install script, so none is run.
+  const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  const call = (args, about) => run(program, [...first, ...args, ...quiet], { cwd: root, about });
+  let { code, output } = await call(["ci"], "installing packages (npm ci)");
+  if (code !== 0 && lacksOnlyForeign(output, lock)) {
+    // Installs the locked versions and leaves the lock as it is.
+    ({ code, output } = await call(["install", "--no-save"], "installing packages (npm install, by the same lock)"));
+  }
+  if (code === 127) throw new SetupError("expected npm beside Node, found none; install npm 10 or newer");
+  if (code !== 0)
+    throw new SetupError(
+      `expected npm to install the packages, it ended with ${code}:\n${head(output)}\n${adviceForNpm(output)}`,
+    );
+};
+
 /** Installs what the lock file says, unless that is there already. */
 export const installPackages = async (root) => {
   const lock = read(join(root, "package-lock.json"));
@@ -60,16 +90,7 @@ export const installPackages = async (root) => {
     read(stamp) === undefined &&
     existsSync(installed) &&
     statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs;
-  if (!byHand) {
-    // No package needs its install script, so none is run.
-    const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    const npm = process.env.npm_execpath;
-    const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
-    const { code, output } = await run(program, [...first, ...args], { cwd: root, about: "installing packages (npm ci)" });
-    if (code === 127) throw new SetupError("expected npm beside Node, found none; install npm 10 or newer");
-    if (code !== 0)
-      throw new SetupError(`expected npm ci to succeed, it ended with ${code}:\n${tail(output)}\n${adviceForNpm(output)}`);
-  }
+  if (!byHand) await callNpm(root, lock);
   writeFileSync(stamp, wanted);
   return wanted;
 };

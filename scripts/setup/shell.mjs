@@ -59,3 +59,6 @@ export const tail = (output, lines = 12) =>
     .slice(-lines)
     .map((line) => `  ${line}`)
     .join("\n");
+
+/** The first lines, where npm says what went wrong. */
+export const head = (output, lines = 12) => tail(output.trimStart().split("\n").slice(0, lines).join("\n"), lines);

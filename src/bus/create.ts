@@ -174,7 +174,8 @@ const administer = async (
   options: OonaOptions,
 ): Promise<void> => {
   const { clock, log } = options;
-  const ensure = () => ensureStreams(connection, streamSpecs(server.storageBytesMax), limits);
+  const keepSizes = options.config.mode === "external";
+  const ensure = () => ensureStreams(connection, streamSpecs(server.storageBytesMax), limits, keepSizes);
   await ensure();
 
   const ensureAgain = async (): Promise<void> => {

@@ -27,7 +27,7 @@ const streamConfig = (spec: StreamSpec) =>
   ({
     name: spec.name,
     subjects: [...spec.subjects],
-    retention: spec.retention === "interest" ? RetentionPolicy.Interest : RetentionPolicy.Limits,
+    retention: spec.retention === "work-queue" ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
     discard: spec.whenFull === "refuse" ? DiscardPolicy.New : DiscardPolicy.Old,
     storage: StorageType.File,
     max_bytes: spec.bytesMax,
@@ -55,13 +55,15 @@ const notFound = (error: unknown): undefined => {
   throw error;
 };
 
-const ensureStream = async (manager: JetStreamManager, spec: StreamSpec): Promise<void> => {
-  const config = streamConfig(spec);
+const ensureStream = async (manager: JetStreamManager, spec: StreamSpec, keepSizes: boolean): Promise<void> => {
+  const wanted = streamConfig(spec);
   const found = await manager.streams.info(spec.name).catch(notFound);
   if (!found) {
-    await manager.streams.add(config);
+    await manager.streams.add(wanted);
     return;
   }
+  const { max_bytes, max_age } = found.config;
+  const config = keepSizes ? { ...wanted, max_bytes, max_age } : wanted;
   if (found.config.retention !== config.retention)
     throw new ServiceError(
       `expected the stream ${spec.name} with retention ${config.retention}, found ${found.config.retention}, which cannot be changed. Delete that stream, or use another server.`,
@@ -79,16 +81,18 @@ const ensureConsumer = async (manager: JetStreamManager, spec: ConsumerSpec, lim
 
 /**
  * @param connection of a principal that may: the supervisor, or the user of an external server
+ * @param keepSizes leave the bounds of streams that are there already: on a shared server they are its owner's choice
  * @throws ServiceError
  */
 export const ensureStreams = async (
   connection: NatsConnection,
   streams: readonly StreamSpec[],
   limits: DeliveryLimits,
+  keepSizes: boolean,
 ): Promise<void> => {
   try {
     const manager = await connection.jetstreamManager({ checkAPI: false, timeout: requestMsMax });
-    for (const spec of streams) await ensureStream(manager, spec);
+    for (const spec of streams) await ensureStream(manager, spec, keepSizes);
     for (const spec of consumerSpecs) await ensureConsumer(manager, spec, limits);
   } catch (error) {
     if (error instanceof ServiceError) throw error;

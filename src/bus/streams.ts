@@ -8,10 +8,10 @@ export interface StreamSpec {
   readonly name: StreamName;
   readonly subjects: readonly SubjectName[];
   /**
-   * `limits` keeps messages until the bounds push them out. `interest` drops a message once every listening actor has
-   * acknowledged it: for one listener that is a work queue, and several nodes that share an actor's consumer share its work.
+   * `limits` keeps messages until the bounds push them out. `work-queue` keeps one until its only listening actor has
+   * acknowledged it; several nodes that host this actor share the work.
    */
-  readonly retention: "limits" | "interest";
+  readonly retention: "limits" | "work-queue";
   /** What happens at the bound: the oldest goes, or the sender is told that the stream is full. */
   readonly whenFull: "drop-oldest" | "refuse";
   readonly bytesMax: number;
@@ -32,7 +32,7 @@ const dayMs = 86_400_000;
 /** Share of the storage, age and rule of each stream; what is left of the storage is JetStream's own. */
 const rules = {
   EVENTS: { share: 0.5, ageMsMax: 7 * dayMs, retention: "limits", whenFull: "drop-oldest" },
-  COMPILATION: { share: 0.2, ageMsMax: dayMs, retention: "interest", whenFull: "refuse" },
+  COMPILATION: { share: 0.2, ageMsMax: dayMs, retention: "work-queue", whenFull: "refuse" },
   REPORTS: { share: 0.2, ageMsMax: 30 * dayMs, retention: "limits", whenFull: "drop-oldest" },
 } as const satisfies Record<StreamName, { share: number; ageMsMax: number } & Pick<StreamSpec, "retention" | "whenFull">>;
 

@@ -3,6 +3,7 @@ import type { EsperConfig } from "../contracts/config.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import type { Report } from "../contracts/report.ts";
+import type { Supervisor } from "../supervision/supervisor.ts";
 
 export interface NodeView {
   /** Every message on `system.events.*`, `telemetry.*` and `innovation.*`, in the order in which it came. Never throws. */
@@ -17,6 +18,13 @@ export interface NodePorts {
   readonly log: Log;
 }
 
+export interface NodeHandle {
+  /** The tree of actors, for inspection and for a restart by hand. */
+  readonly supervisor: Supervisor;
+  /** Process id of the embedded nats-server; undefined with an external one. */
+  readonly serverPid: () => number | undefined;
+}
+
 export interface RunNodeOptions {
   readonly config: EsperConfig;
   readonly ports: NodePorts;
@@ -26,6 +34,8 @@ export interface RunNodeOptions {
   /** Checkpoint folder to continue from. */
   readonly resume?: string;
   readonly reportFile?: string;
+  /** Called once the services are up, with what a program that holds the node may look at and touch. */
+  readonly onUp?: (node: NodeHandle) => void;
 }
 
 export interface RunNodeResult {

@@ -12,5 +12,7 @@ export const CheckpointManifest = z.strictObject({
   epoch: z.int().min(0),
   createdAtMs: z.number(),
   files: z.strictObject({ "tensors.safetensors": file, "state.json": file }),
+  /** Of the canonical JSON of all the fields above. */
+  sha256: ContentHash,
 });
 export type CheckpointManifest = z.infer<typeof CheckpointManifest>;

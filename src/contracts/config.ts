@@ -99,7 +99,11 @@ export const MorphogeneticConfig = z.strictObject({
       features: z.int().min(4).max(1024).default(64).describe("Random ReLU features per activation."),
       ridge: z.number().positive().default(1e-3).describe("Ridge penalty as a fraction of the mean diagonal of the Gram matrix."),
       warmupSteps: z.int().min(0).default(200).describe("Host steps before the first measurement."),
-      everyEpochs: z.int().min(1).default(1).describe("Windows between two measurements."),
+      everyEpochs: z
+        .int()
+        .min(1)
+        .default(4)
+        .describe("Windows between two measurements; after one that names a candidate the next window measures again."),
     })
     .prefault({}),
   trigger: z
@@ -197,7 +201,7 @@ export const MorphogeneticConfig = z.strictObject({
     .prefault({}),
   kernelLeadEpochs: z
     .int()
-    .min(1)
+    .min(0)
     .default(4)
     .describe(
       "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that a run does not depend on the forge's speed.",
@@ -265,8 +269,16 @@ export const ServicesConfig = z.strictObject({
   payloadBytesMax: z.int().min(65_536).max(67_108_864).default(8_388_608).describe("Largest message on the bus."),
   mailboxMessagesMax: z.int().min(1).default(10_000).describe("Messages waiting for one actor; more are dead letters."),
   assetBytesMax: z.int().min(1).default(67_108_864).describe("Size of one blueprint, host or kernel in the library."),
-  outboxMessagesMax: z.int().min(1).default(100_000).describe("Events that wait for the bus; more are refused and the run stops."),
-  lanesLostMax: z.int().min(0).default(3).describe("Times that a run is resumed from its last checkpoint after its training thread died."),
+  outboxMessagesMax: z
+    .int()
+    .min(1)
+    .default(100_000)
+    .describe("Events that wait for the bus; more are refused and the run stops."),
+  lanesLostMax: z
+    .int()
+    .min(0)
+    .default(3)
+    .describe("Times that a run is resumed from its last checkpoint after its training thread died."),
   requestTimeoutMs: z.int().min(1).default(5_000).describe("Wait for an answer on the bus."),
   boundaryTimeoutMs: z
     .int()

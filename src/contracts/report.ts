@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Forecast } from "./commands.ts";
 import { LifecycleState, LifecycleStep } from "./lifecycle.ts";
-import { FlopsAccount, PairedGain } from "./measure.ts";
+import { FlopsAccount } from "./measure.ts";
 
 export const ReportDamage = z.strictObject({ site: z.string(), kind: z.string(), live: z.int().min(1) });
 export type ReportDamage = z.infer<typeof ReportDamage>;

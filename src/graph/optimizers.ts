@@ -104,6 +104,15 @@ export interface Update {
 const withL2 = (b: Emit, gradient: string, parameter: string, weightDecay: number): string =>
   weightDecay === 0 ? gradient : b.add(gradient, b.mul(parameter, b.scalar(weightDecay)));
 
+/**
+ * Far below any gradient that matters and far above the denormal numbers of float32. A decayed sum whose gradients have ended would
+ * otherwise stick among those, where processors are several times slower: adding and taking away this number sends it to zero.
+ */
+const flushLevel = 1e-24;
+
+const decayedSum = (b: Emit, slot: string, decay: number, gradient: string): string =>
+  b.sub(b.add(b.add(b.mul(slot, b.scalar(decay)), gradient), b.scalar(flushLevel)), b.scalar(flushLevel));
+
 /** Adds the update of one parameter. Its slots and its cohort's scalars must have been declared. */
 export const updateParameter = (b: Emit, config: OptimizerConfig, parameter: Parameter, gradient: string): Update => {
   const { name, cohort } = parameter;
@@ -113,12 +122,12 @@ export const updateParameter = (b: Emit, config: OptimizerConfig, parameter: Par
     const g = withL2(b, gradient, name, config.weightDecay);
     const [slot] = slots;
     if (slot === undefined) return { parameter: b.sub(name, b.mul(g, stepSize)), slots: new Map() };
-    const velocity = b.add(b.mul(slot, b.scalar(config.momentum)), g);
+    const velocity = decayedSum(b, slot, config.momentum, g);
     return { parameter: b.sub(name, b.mul(velocity, stepSize)), slots: new Map([[slot, velocity]]) };
   }
   const g = config.kind === "adam" ? withL2(b, gradient, name, config.weightDecay) : gradient;
   const [first, second] = [slots[0]!, slots[1]!];
-  const m = b.add(b.mul(first, b.scalar(config.beta1)), g);
+  const m = decayedSum(b, first, config.beta1, g);
   const v = b.add(b.mul(second, b.scalar(config.beta2)), b.mul(g, g));
   const direction = b.div(m, b.add(b.unary("sqrt", v), scalarName("epsilon", cohort)));
   const base = config.kind === "adamw" && config.weightDecay > 0 ? b.mul(name, scalarName("decay", cohort)) : name;

@@ -7,6 +7,7 @@
  * B3 Seeds change only through `stepSeed`; each of its refusals is reported.
  * B4 What the lane must do for an ended trial is owed until a plan carries it, exactly once.
  * B5 The plan's work is that of the active seed's state; without one the host trains.
+ * B6 A kernel is taken no earlier than `kernelLeadEpochs` windows after its germination: what a run does depends on no compiler's speed.
  */
 import type { FieldReport } from "../contracts/assets.ts";
 import type { RefusalCode } from "../contracts/commands.ts";
@@ -20,6 +21,7 @@ import { resolveGermination } from "./accept-command.ts";
 import { nonFiniteCheck } from "./gates.ts";
 import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
 import { germinationFacts, seedSnapshot, trialFlopsUsed } from "./kasmina-state.ts";
+import { unansweredCompilation } from "./recovery.ts";
 import { fieldReportOf, healthSignalOf } from "./run-reports.ts";
 import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
 import { seedStateOf } from "./seed-context.ts";
@@ -155,6 +157,8 @@ const takeCompilation = (draft: Draft, outcome: CompilationOutcome): void => {
   const { context } = seedSnapshot(state, outcome.seedId);
   const { trial } = context;
   if (seedStateOf(context) !== "GERMINATED" || trial === null) return;
+  // B6
+  if (epoch < trial.startedAtEpoch + state.setup.config.kernelLeadEpochs) return;
   if (outcome.kind === "failed") {
     tell(draft, outcome.seedId, { type: "KERNEL_FAILED", epoch, reason: `no kernel: ${outcome.reason}` });
     return;
@@ -182,17 +186,8 @@ const germinate = (draft: Draft, command: Extract<PendingCommand, { kind: "germi
   const outcome = tell(draft, seedId, { type: "GERMINATE", epoch, span, blueprint, adaptation, reason: command.reason, gate0 });
   if (outcome.kind === "refused") draft.refusals.push({ requestId, seedId, code: outcome.code, reason: outcome.reason });
   if (outcome.kind !== "transition") return false;
-  const { samples, features } = setup.config.signal;
-  const key = {
-    hostHash: host.hash,
-    request: blueprint,
-    seedId,
-    ...span,
-    ...setup.kernel,
-    signalSamples: samples,
-    signalFeatures: features,
-  };
-  draft.submissions.push({ runId: setup.runId, seedId, key });
+  const submission = unansweredCompilation(draft.state);
+  if (submission !== undefined) draft.submissions.push(submission);
   return true;
 };
 

@@ -47,7 +47,7 @@ export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Win
       const held = !graftAlarmGate(measured, context.config.grafting).passed;
       const graft = {
         progress: progressAfter(stretch, window.steps, window.interrupted),
-        alpha: measured.alpha,
+        alpha: Number.isFinite(measured.alpha) ? measured.alpha : trial.graft.alpha,
         held,
         pausedEpochs: trial.graft.pausedEpochs + (held ? 1 : 0),
       };

@@ -12,6 +12,7 @@ import type { SnapshotFrom } from "xstate";
 import { assign, initialTransition, setup, transition } from "xstate";
 import type { LifecycleState, SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
+import type { Evidence } from "./gates.ts";
 import { gateZero } from "./gates.ts";
 import type { SeedCheckName } from "./seed-checks.ts";
 import { isTimely, seedCheckDescriptions, seedChecks, trialAfterWindow, whyRefused } from "./seed-checks.ts";
@@ -53,6 +54,15 @@ const trialAfter = (context: SeedContext, event: SeedEvent, to: LifecycleState):
 const judgedAfter = (context: SeedContext, event: SeedEvent): number =>
   event.type === "WINDOW" ? event.epoch : context.judgedEpoch;
 
+/** JSON has no NaN and no infinity: they are written by name. */
+const writable = (evidence: Evidence): Evidence =>
+  Object.fromEntries(
+    Object.entries(evidence).map(([name, value]) => [
+      name,
+      typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
+    ]),
+  );
+
 /** Enters a state (S2). A trial that ended without being kept puts its site under embargo. */
 const enter = (context: SeedContext, event: SeedEvent, { to, by }: EnterParams): Partial<SeedContext> => {
   const from = seedStateOf(context);
@@ -67,7 +77,7 @@ const enter = (context: SeedContext, event: SeedEvent, { to, by }: EnterParams):
     to,
     epoch: event.epoch,
     reason,
-    evidence: check.evidence,
+    evidence: writable(check.evidence),
   };
   return {
     sequence: made.sequence,

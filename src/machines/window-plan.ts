@@ -29,11 +29,16 @@ const seedWork = (context: SeedContext): Work | undefined => {
   }
 };
 
-/** A signal is due after the warm-up, every so many host windows, and never while a trial holds the lock: no decision could follow. */
+/**
+ * A signal is due after the warm-up, every so many host windows, and in the window after one that named a candidate. Never while a trial holds
+ * the lock: no decision could follow.
+ */
 const signalIsDue = (state: KasminaRunState, steps: number): boolean => {
   const { growth, config } = state.setup;
   if (!growth || !config.enabled || state.activeSeedId !== null) return false;
-  return state.hostStep + steps >= config.signal.warmupSteps && state.windowsSinceSignal + 1 >= config.signal.everyEpochs;
+  if (state.hostStep + steps < config.signal.warmupSteps) return false;
+  const named = state.signal?.layers.some(({ gap }) => gap > config.trigger.gapMin) ?? false;
+  return named || state.windowsSinceSignal + 1 >= config.signal.everyEpochs;
 };
 
 export const nextWindow = (state: KasminaRunState): EpochPlan => {

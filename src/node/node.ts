@@ -2,6 +2,9 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { RunNode, RunNodeOptions } from "../cli/view.ts";
+
+export type { NodeHandle } from "../cli/view.ts";
+
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { EsperConfig } from "../contracts/config.ts";
 import { InputError, ServiceError } from "../contracts/errors.ts";
@@ -84,6 +87,8 @@ export const runNode: RunNode = async (options) => {
     view.note(
       `node: NATS at ${services.oona().url}, operator's connection in ${services.oona().operatorFile}, data in ${dataDir}`,
     );
+
+    options.onUp?.({ supervisor: services.supervisor, serverPid: () => services.oona().serverPid() });
 
     const stamp = `${new Date(clock.nowMs()).toISOString().replaceAll(/[-:]|\.\d+Z/g, "")}-${entropy.token(2)}`;
     const arms: ToldRun[] = [];

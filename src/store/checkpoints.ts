@@ -13,7 +13,7 @@ import { ContractError, DataError, EsperError } from "../contracts/errors.ts";
 import { RunId } from "../contracts/ids.ts";
 import type { Clock } from "../contracts/ports.ts";
 import { diskError, ensureFolder, type FileSystem } from "./file-system.ts";
-import { checkContract, decodeJson, encodeJson, type Schema, sha256 } from "./json.ts";
+import { checkContract, decodeJson, encodeJson, hashJson, type Schema, sha256 } from "./json.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorRecord } from "./safetensors.ts";
 
 export interface CheckpointsOptions {
@@ -169,8 +169,9 @@ export const openCheckpoints = async (options: CheckpointsOptions): Promise<Chec
           [tensorsFile]: await writeSynced(join(temporary, tensorsFile), tensorBytes),
           [stateFile]: await writeSynced(join(temporary, stateFile), stateBytes),
         };
+        const content = { format: "esper-checkpoint", version: 1, runId, epoch, createdAtMs: clock.nowMs(), files };
         const manifest = checkContract(
-          { format: "esper-checkpoint", version: 1, runId, epoch, createdAtMs: clock.nowMs(), files },
+          { ...content, sha256: hashJson(content, "manifest") },
           CheckpointManifest,
           `manifest of checkpoint ${path}`,
         );
@@ -203,6 +204,14 @@ export const openCheckpoints = async (options: CheckpointsOptions): Promise<Chec
         const manifestPath = join(source, manifestFile);
         const manifestText = new TextDecoder().decode(await readBounded(manifestPath, manifestBytesMax));
         const manifest = decodeJson(manifestText, CheckpointManifest, `checkpoint file ${manifestPath}`, manifestPath);
+        const { sha256: expected, ...content } = manifest;
+        const found = hashJson(content, "manifest");
+        if (found !== expected) {
+          throw new DataError(
+            `checkpoint file ${manifestPath}: expected SHA-256 ${expected}, found ${found}; the file is damaged: use an older checkpoint`,
+            { file: manifestPath },
+          ); // K2
+        }
         const { [tensorsFile]: tensorsEntry, [stateFile]: stateEntry } = manifest.files;
         const statePath = join(source, stateFile);
         const tensorsPath = join(source, tensorsFile);

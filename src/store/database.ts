@@ -162,7 +162,13 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     prepare,
     transaction,
     close: () => {
-      if (driver.open) driver.close();
+      if (!driver.open) return;
+      // The driver's statements keep the log open: without this all would stay in `-wal`, and a copy of the file alone would be empty.
+      try {
+        guarded(() => prepare("PRAGMA wal_checkpoint(TRUNCATE)").get());
+      } finally {
+        driver.close();
+      }
     },
   };
 };

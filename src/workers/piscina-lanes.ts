@@ -15,13 +15,40 @@ import { fromWireError } from "./wire.ts";
 
 type PoolOptions = NonNullable<ConstructorParameters<typeof Piscina>[0]>;
 
-/** TypeScript sources need tsx in the thread; built files run as they are. */
+/** TypeScript sources need tsx in the thread, which its own `--import` entry does not reach; built files run as they are. */
 const entry = (name: "training" | "forge"): Pick<PoolOptions, "filename" | "execArgv"> => {
   const fromSource = import.meta.url.endsWith(".ts");
   const filename = new URL(`./${name}.worker.${fromSource ? "ts" : "js"}`, import.meta.url).href;
   if (!fromSource) return { filename, execArgv: [] };
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  return { filename, execArgv: ["--import", loader] };
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx"));
+  const code = `import { register } from ${JSON.stringify(new URL("./esm/api/index.mjs", loader).href)}; register();`;
+  return { filename, execArgv: ["--import", `data:text/javascript,${encodeURIComponent(code)}`] };
+};
+
+/** A pool whose threads may die: what waited for one is told, whether it died at work, idle or before it was up. */
+const openPool = (options: PoolOptions) => {
+  const pool = new Piscina(options);
+  const waiting = new Set<(reason: string) => void>();
+  pool.on("error", (error: unknown) => {
+    for (const giveUp of waiting) giveUp(describeError(error));
+  });
+  const run = (
+    task: unknown,
+    runOptions: { transferList?: MessagePort[]; signal?: AbortSignal },
+  ): Promise<LaneOutcome<TaskReply<unknown>>> =>
+    new Promise((resolve) => {
+      const settleOnce = (outcome: LaneOutcome<TaskReply<unknown>>): void => {
+        waiting.delete(giveUp);
+        resolve(outcome);
+      };
+      const giveUp = (reason: string): void => settleOnce({ kind: "lost", reason: `the lane's thread ended: ${reason}` });
+      waiting.add(giveUp);
+      pool.run(task, runOptions).then(
+        (value: TaskReply<unknown>) => settleOnce({ kind: "done", value }),
+        (error: unknown) => giveUp(describeError(error)),
+      );
+    });
+  return { pool, run };
 };
 
 /** A reply as an outcome; typed errors are thrown again here. */
@@ -37,18 +64,18 @@ const settle = <T>(reply: TaskReply<unknown>): LaneOutcome<T> => {
 };
 
 export const createTrainingLane = (): TrainingLane => {
-  const pool = new Piscina({ ...entry("training"), minThreads: 1, maxThreads: 1, idleTimeout: Number.POSITIVE_INFINITY });
+  const { pool, run: runTask } = openPool({
+    ...entry("training"),
+    minThreads: 1,
+    maxThreads: 1,
+    idleTimeout: Number.POSITIVE_INFINITY,
+  });
   const opened = new Set<string>();
   const listeners = new Set<(progress: LaneProgress) => void>();
 
   const run = async <T>(task: TrainingTask, transferList: MessagePort[] = []): Promise<LaneOutcome<T>> => {
-    let reply: TaskReply<unknown>;
-    try {
-      reply = await pool.run(task, { transferList });
-    } catch (error) {
-      return { kind: "lost", reason: `the lane's thread ended: ${describeError(error)}` };
-    }
-    return settle(reply);
+    const outcome = await runTask(task, { transferList });
+    return outcome.kind === "lost" ? outcome : settle(outcome.value);
   };
 
   /** A run that this lane never opened is the caller's mistake, not a lost thread. */
@@ -105,9 +132,9 @@ export interface ForgeLaneOptions {
 export const forgeDefaults: ForgeLaneOptions = { threads: 1, niceIncrement: 10, heapMbMax: 1024 };
 
 export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): ForgeLane => {
-  const pool = new Piscina({
+  const { pool, run } = openPool({
     ...entry("forge"),
-    minThreads: 0,
+    minThreads: options.threads,
     maxThreads: options.threads,
     idleTimeout: Number.POSITIVE_INFINITY,
     niceIncrement: options.niceIncrement,
@@ -117,14 +144,10 @@ export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): Forg
     compile: async (key, host, signal): Promise<LaneOutcome<CompiledKernel>> => {
       signal?.throwIfAborted();
       const task: CompileTask = { key, host };
-      let reply: TaskReply<unknown>;
-      try {
-        reply = await pool.run(task, signal === undefined ? {} : { signal });
-      } catch (error) {
-        signal?.throwIfAborted();
-        return { kind: "lost", reason: `the forge's thread ended: ${describeError(error)}` };
-      }
-      return settle(reply);
+      const outcome = await run(task, signal === undefined ? {} : { signal });
+      if (outcome.kind === "done") return settle(outcome.value);
+      signal?.throwIfAborted();
+      return outcome;
     },
     destroy: () => pool.destroy(),
   };

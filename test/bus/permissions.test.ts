@@ -96,7 +96,9 @@ describe.each(principals)("%s", (principal) => {
     for (const subject of ["$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.EVENTS", "$SYS.REQ.SERVER.PING"])
       expect(await publish(subject), subject).toBe(false);
     expect(await publish("$JS.API.CONSUMER.MSG.NEXT.EVENTS.nissa-system-events-run")).toBe(principal === "nissa");
-    expect(await publish("$JS.ACK.COMPILATION.tezzeret-compilation-blueprint-submitted.1.1.1.1.0")).toBe(principal === "tezzeret");
+    expect(await publish("$JS.ACK.COMPILATION.tezzeret-compilation-blueprint-submitted.1.1.1.1.0")).toBe(
+      principal === "tezzeret",
+    );
   });
 
   it("services: people ask, actors answer under their own name", async () => {

@@ -26,7 +26,8 @@ export const host: HostSummary = {
 };
 
 export const config = MorphogeneticConfig.parse({
-  signal: { warmupSteps: 20 },
+  signal: { warmupSteps: 20, everyEpochs: 1 },
+  kernelLeadEpochs: 0,
   training: { steps: 10 },
   grafting: { steps: 10 },
   stabilization: { epochsMax: 2 },

@@ -23,6 +23,7 @@ interface NodeSetup {
   isAtLeast(version: string, least: readonly number[]): boolean;
   checkNode(version: string): void;
   adviceForNpm(output: string): string;
+  lacksOnlyForeign(output: string, lock: string): boolean;
   installPackages(root: string): Promise<string>;
   build(root: string, lockHash: string): Promise<void>;
 }
@@ -76,6 +77,17 @@ describe("packages", () => {
     const hash = await node.installPackages(folder);
     expect(readFileSync(join(folder, "node_modules", ".esper-lock"), "utf8")).toBe(hash);
     expect(await node.installPackages(folder)).toBe(hash);
+  });
+
+  test("a lock that lacks only other systems' packages is told from one that is out of step", () => {
+    const lock = JSON.stringify({ packages: { "node_modules/a": { optionalDependencies: { "@a/mac": "1.0.0" } } } });
+    const foreign = "npm error code EUSAGE\nnpm error Missing: @a/mac@ from lock file";
+    expect(node.lacksOnlyForeign(foreign, lock)).toBe(true);
+    expect(node.lacksOnlyForeign(`${foreign}\nnpm error Missing: b@1.0.0 from lock file`, lock)).toBe(false);
+    expect(node.lacksOnlyForeign(`${foreign}\nnpm error Invalid: lock file's c@1.0.0 does not satisfy c@2.0.0`, lock)).toBe(
+      false,
+    );
+    expect(node.lacksOnlyForeign("npm error code ENOTFOUND", lock)).toBe(false);
   });
 
   test("no lock file", async () => {

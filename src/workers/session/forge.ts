@@ -16,9 +16,7 @@ export const compileKernel = async (
 ): Promise<{ readonly artifact: CompiledKernelArtifact; readonly blueprint: BlueprintIR }> => {
   const hash = hostHash(host);
   if (hash !== key.hostHash) {
-    throw new ContractError(
-      `kernel key: expected the host ${key.hostHash}, found ${hash}; fetch the host that the key names`,
-    );
+    throw new ContractError(`kernel key: expected the host ${key.hostHash}, found ${hash}; fetch the host that the key names`);
   }
   if (engine.name !== key.engine || engine.version !== key.engineVersion) {
     throw new ContractError(

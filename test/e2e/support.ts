@@ -1,0 +1,117 @@
+/** A whole node inside a test: real bus, real lanes, real files in a folder of its own; small data so that it takes seconds. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { NodeView, RunNodeResult } from "../../src/cli/view.ts";
+import { EsperConfig } from "../../src/contracts/config.ts";
+import type { Envelope } from "../../src/contracts/envelope.ts";
+import type { Log } from "../../src/contracts/ports.ts";
+import type { InputOf, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
+import { type NodeHandle, runNode } from "../../src/node/node.ts";
+import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
+
+export const silentLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLog,
+};
+
+/** Trains in about two seconds: 6,000 images, two hidden layers of 32 of which one has 2 units alive. */
+export const smallConfig = (dataDir: string, over: Record<string, unknown> = {}): EsperConfig =>
+  EsperConfig.parse({
+    randomSeed: 3,
+    arms: ["grown"],
+    device: "native",
+    model: { name: "mlp", widths: [32, 32, 32] },
+    dataset: { name: "mnist", batchSize: 64, validationSamples: 1000, trainSamplesMax: 6000 },
+    damage: { site: "h2", kind: "dead", live: 1 },
+    optimization: { epochs: 20, epochSteps: 47 },
+    morphogenetic: {
+      signal: { samples: 2048, warmupSteps: 90 },
+      training: { steps: 47 },
+      grafting: { steps: 24 },
+      fineTuning: { steps: 50 },
+      kernelLeadEpochs: 4,
+      budget: { flopsFractionMax: 0.9 },
+    },
+    checkpoint: { everyEpochs: 4, keep: 2 },
+    services: { dataDir },
+    ...over,
+  });
+
+export interface Told {
+  readonly envelopes: Envelope[];
+  readonly notes: string[];
+  payloads<S extends SubjectName>(subject: S): PayloadOf<S>[];
+}
+
+export interface TestNode extends Told {
+  readonly dataDir: string;
+  readonly done: Promise<RunNodeResult>;
+  /** Ends the run as Ctrl-C does. */
+  interrupt(): void;
+  /** Resolves with the first message on the subject that fits; rejects when the node ends without one. */
+  until<S extends SubjectName>(subject: S, fits: (payload: PayloadOf<S>) => boolean): Promise<PayloadOf<S>>;
+  /** The node's inside, once it is up. */
+  readonly handle: Promise<NodeHandle>;
+}
+
+export const temporaryFolder = async (): Promise<{ path: string; remove(): Promise<void> }> => {
+  const path = await mkdtemp(join(tmpdir(), "esper-e2e-"));
+  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
+};
+
+export const startNode = (config: EsperConfig, options: { resume?: string; reportFile?: string } = {}): TestNode => {
+  const envelopes: Envelope[] = [];
+  const notes: string[] = [];
+  const listeners = new Set<(envelope: Envelope) => void>();
+  const controller = new AbortController();
+  let handed: (handle: NodeHandle) => void = () => undefined;
+  const handle = new Promise<NodeHandle>((resolve) => {
+    handed = resolve;
+  });
+  const view: NodeView = {
+    onMessage: (envelope) => {
+      envelopes.push(envelope);
+      for (const listener of listeners) listener(envelope);
+    },
+    note: (text) => notes.push(text),
+  };
+  const done = runNode({
+    config,
+    ports: { clock: createSystemClock(), entropy: createSystemEntropy(), log: silentLog },
+    view,
+    signal: controller.signal,
+    onUp: (up) => handed(up),
+    ...options,
+  });
+  done.catch(() => undefined);
+  return {
+    envelopes,
+    notes,
+    payloads: (subject) => envelopes.filter((each) => each.subject === subject).map((each) => each.payload as never),
+    dataDir: config.services.dataDir,
+    done,
+    handle,
+    interrupt: () => controller.abort(new Error("interrupted")),
+    until: (subject, fits) =>
+      new Promise((resolve, reject) => {
+        const look = (envelope: Envelope): void => {
+          const payload = envelope.payload as PayloadOf<typeof subject>;
+          if (envelope.subject !== subject || !fits(payload)) return;
+          listeners.delete(look);
+          resolve(payload);
+        };
+        for (const envelope of envelopes) look(envelope);
+        listeners.add(look);
+        done.then(
+          () => reject(new Error(`the node ended and told nothing that fits on ${subject}`)),
+          (error: unknown) => reject(error),
+        );
+      }),
+  };
+};
+
+export type Command = InputOf<"control.kasmina.commands">;

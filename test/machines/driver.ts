@@ -1,0 +1,74 @@
+import { expect } from "vitest";
+import { FieldReport, KernelKey } from "../../src/contracts/assets.ts";
+import type { KasminaControlCommand } from "../../src/contracts/commands.ts";
+import { CommandReceipt } from "../../src/contracts/commands.ts";
+import type { SeedTransition } from "../../src/contracts/lifecycle.ts";
+import type { EpochPlan, EpochResult, HostSummary } from "../../src/contracts/plan.ts";
+import { BoundaryReply } from "../../src/contracts/plan.ts";
+import { HealthSignal } from "../../src/contracts/telemetry.ts";
+import type { Decided, KasminaRunState, KasminaSetup } from "../../src/machines/boundary.ts";
+import { acceptCommand, createRunState, decideBoundary } from "../../src/machines/boundary.ts";
+import type { Quality } from "./fixtures.ts";
+import { host, laneResult, ready, runId, setup } from "./fixtures.ts";
+
+export const germinate: Extract<KasminaControlCommand, { kind: "germinate" }> = {
+  kind: "germinate",
+  requestId: "q1",
+  seedId: "seed:h2",
+  reason: "for the test",
+};
+export const cull: Extract<KasminaControlCommand, { kind: "cull" }> = {
+  kind: "cull",
+  requestId: "q2",
+  seedId: "seed:h2",
+  reason: "by hand",
+};
+
+export interface Script {
+  /** Per window: what the lane measured, or other changes to its result. */
+  readonly windows?: Readonly<Record<number, { quality?: Quality; change?: Partial<EpochResult> }>>;
+  /** Commands that arrive while the window runs. */
+  readonly commands?: Readonly<Record<number, readonly KasminaControlCommand[]>>;
+  readonly compiled?: "ready" | "failed";
+  readonly hosts?: Readonly<Record<number, HostSummary>>;
+  readonly setup?: KasminaSetup;
+}
+
+/** Drives boundaries as Tolaria would, with kernels ready one window after they were asked for. Every message is checked against its schema. */
+export const drive = (windows: number, script: Script = {}) => {
+  let state = createRunState(script.setup ?? setup, host);
+  let result: EpochResult | undefined;
+  let present = host;
+  let compilations: ReturnType<typeof ready>[] = [];
+  const plans: EpochPlan[] = [];
+  const boundaries: Decided[] = [];
+  for (let epoch = 0; epoch < windows; epoch += 1) {
+    // A stored state is as good as the one in memory.
+    state = JSON.parse(JSON.stringify(state)) as KasminaRunState;
+    for (const command of script.commands?.[epoch] ?? []) {
+      const accepted = acceptCommand(state, command);
+      expect(CommandReceipt.parse(accepted.receipt).kind).toBe("accepted");
+      state = accepted.state;
+    }
+    const decided = decideBoundary(state, { nowEpoch: epoch, host: present, result, compilations });
+    if (decided.kind !== "decided") throw new Error(`window ${epoch}: ${JSON.stringify(decided)}`);
+    BoundaryReply.parse(decided.reply);
+    for (const report of decided.fieldReports) FieldReport.parse(report);
+    for (const { key } of decided.submissions) KernelKey.parse(key);
+    if (decided.health !== undefined) HealthSignal.parse(decided.health);
+    boundaries.push(decided);
+    state = decided.state;
+    compilations = decided.submissions.map(({ seedId }) =>
+      script.compiled === "failed" ? { kind: "failed", runId, seedId, reason: "unknown operator" } : ready(seedId),
+    );
+    if (decided.reply.kind !== "run") break;
+    plans.push(decided.reply.plan);
+    result = laneResult(decided.reply.plan, result, script.windows?.[epoch + 1]);
+    if (result.host !== undefined) present = result.host;
+    present = script.hosts?.[epoch + 1] ?? present;
+  }
+  return { state, plans, boundaries, transitions: boundaries.flatMap((each) => each.transitions) };
+};
+
+export const works = (plans: readonly EpochPlan[]): string[] => plans.map((plan) => plan.work.kind);
+export const ways = (transitions: readonly SeedTransition[]): string[] => transitions.map((each) => `${each.epoch} ${each.to}`);

@@ -1,0 +1,243 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { FieldReport } from "../../src/contracts/assets.ts";
+import { Decision, KasminaControlCommand } from "../../src/contracts/commands.ts";
+import type { HealthSignal } from "../../src/contracts/telemetry.ts";
+import { bypassParameters, healthOfGap, hiddenWidthOf, sitesOfSpan, trialCost } from "../../src/contracts/trial.ts";
+import { calibration } from "../../src/policy/calibration.ts";
+import type { PolicyState } from "../../src/policy/decide.ts";
+import { chooseTarget, confidenceOf, decide, emptyPolicy, learn } from "../../src/policy/decide.ts";
+import { learnFailure, noPenalties, penaltiesMax, penaltyAt, reportsSeenMax } from "../../src/policy/embargo.ts";
+import { forecastGain } from "../../src/policy/forecast.ts";
+import { healthTrend } from "../../src/policy/health.ts";
+import { emptyTrigger, observe, recentChecksMax, streakOf, trendOf } from "../../src/policy/trigger.ts";
+import { host } from "../machines/fixtures.ts";
+import { config, setup, signal } from "./fixtures.ts";
+
+const { trigger } = config;
+const bad = { h1: 0.001, h2: 0.2, h3: 0.002 };
+
+describe("health", () => {
+  test("no gap is 1, gapMin is healthMax, more is less, never outside 0 to 1", () => {
+    expect(healthOfGap(0, trigger)).toBe(1);
+    expect(healthOfGap(trigger.gapMin, trigger)).toBeCloseTo(trigger.healthMax, 12);
+    fc.assert(
+      fc.property(fc.double({ min: -1, max: 1, noNaN: true }), fc.double({ min: -1, max: 1, noNaN: true }), (a, b) => {
+        const [low, high] = [healthOfGap(Math.min(a, b), trigger) ?? -1, healthOfGap(Math.max(a, b), trigger) ?? -1];
+        expect(high).toBeLessThanOrEqual(low);
+        expect(high).toBeGreaterThanOrEqual(0);
+        expect(low).toBeLessThanOrEqual(1);
+      }),
+      { seed: 3 },
+    );
+  });
+
+  test("what was not measured, or is no number, has no health", () => {
+    for (const gap of [undefined, Number.NaN, Number.POSITIVE_INFINITY]) expect(healthOfGap(gap, trigger)).toBeUndefined();
+  });
+
+  test("the trend is the least-squares slope over what was measured", () => {
+    const line = [0, 1, 2, 5].map((epoch) => ({ epoch, health: 1 - 0.1 * epoch }));
+    const trend = healthTrend([...line, { epoch: 6, health: undefined }]);
+    expect(trend?.slope).toBeCloseTo(-0.1, 12);
+    expect(trend).toMatchObject({ samples: 4, last: 0.5 });
+    expect(healthTrend(line.slice(0, 1))).toBeUndefined();
+  });
+});
+
+describe("trigger", () => {
+  const seen = (...signals: HealthSignal[]) => signals.reduce(observe, emptyTrigger);
+  const length = (...signals: HealthSignal[]) => streakOf(seen(...signals), trigger)?.length;
+
+  test("T1 T2 successive checks that name the same layer count; any break starts anew", () => {
+    expect(length(signal(1, bad))).toBe(1);
+    expect(length(signal(1, bad), signal(2, bad))).toBe(2);
+    expect(length(signal(1, { ...bad, h3: 0.3 }), signal(2, bad))).toBe(1);
+    expect(length(signal(1, bad), signal(2, { ...bad, h2: 0.01 }), signal(3, bad))).toBe(1);
+    expect(length(signal(1, bad), signal(2, { h1: undefined, h2: undefined }), signal(3, bad))).toBe(1);
+    expect(length(signal(1, bad, { host: { ...host, hash: "e".repeat(64) } }), signal(2, bad))).toBe(1);
+    expect(length(signal(1, bad), signal(2, { h1: undefined, h2: undefined }))).toBeUndefined();
+  });
+
+  test("T2 a gap exactly at the threshold is no candidate", () => {
+    expect(length(signal(1, { h2: trigger.gapMin }))).toBeUndefined();
+    expect(length(signal(1, { h2: trigger.gapMin * 1.001 }))).toBe(1);
+  });
+
+  test("T1 a site whose seeds are all used up is not named", () => {
+    const used = signal(1, bad);
+    const seeds = used.seeds.map((seed) => (seed.site === "h2" ? { ...seed, state: "FOSSILIZED" as const } : seed));
+    expect(length({ ...used, seeds })).toBeUndefined();
+  });
+
+  test("T3 a window seen before changes nothing, and the checks are bounded", () => {
+    const once = seen(signal(4, bad));
+    expect(observe(once, signal(4, bad))).toBe(once);
+    expect(observe(once, signal(3, bad))).toBe(once);
+    const many = seen(...Array.from({ length: recentChecksMax + 1 }, (_, n) => signal(n + 1, bad)));
+    expect(many.checks).toHaveLength(recentChecksMax);
+    expect(streakOf(many, trigger)?.length).toBe(recentChecksMax);
+    expect(trendOf(many, "h2")?.slope).toBe(0);
+  });
+});
+
+describe("forecast and cost", () => {
+  test("the gain is log-linear in the gap and inside its interval", () => {
+    const { logGainAtOne, logGainPerLogGap } = calibration.forecast;
+    const at = (gap: number) => forecastGain(gap, calibration.forecast);
+    expect(at(1).lossGain).toBeCloseTo(Math.exp(logGainAtOne), 12);
+    expect(Math.log(at(0.2).lossGain / at(0.1).lossGain)).toBeCloseTo(logGainPerLogGap * Math.log(2), 12);
+    expect(at(0.1).lossGainLower).toBeLessThan(at(0.1).lossGain);
+    expect(at(0.1).lossGainUpper).toBeGreaterThan(at(0.1).lossGain);
+    expect(at(0)).toEqual({ lossGain: 0, lossGainLower: 0, lossGainUpper: 0 });
+  });
+
+  test("parameters of a dense bypass by hand, and auto width is the widest layer of the span", () => {
+    expect(bypassParameters(host, "h2", "output", { kind: "bypass", hiddenWidth: 5 })).toBe(8 * 5 + 5 + 5 * 4 + 4);
+    expect(hiddenWidthOf(host, "h2", "output", "auto")).toBe(12);
+    expect(hiddenWidthOf(host, "h3", "output", "auto")).toBe(8);
+    expect(hiddenWidthOf(host, "h2", "output", 7)).toBe(7);
+    expect(sitesOfSpan(host, "h3", "h1")).toEqual([]);
+  });
+
+  test("a trial costs its steps, its verdict twice and its evaluations", () => {
+    const request = { kind: "bypass" as const, hiddenWidth: 5 };
+    const span = { fromSite: "h2", toSite: "output" };
+    const kernel = 69; // forwardFlops equal the parameters here, so that the kernel's forward pass costs one FLOP a parameter
+    const step = 3000 + 3 * kernel;
+    const alone = (98 + 49) * step + 20 * 3 * (1000 + kernel);
+    expect(trialCost(host, span, request, 2, config).flops).toBe(alone + 200 * step + 4 * 2 * (2000 + kernel));
+  });
+});
+
+const report = (epoch: number, hiddenWidth = 12, outcome: FieldReport["outcome"] = "CULLED"): FieldReport => ({
+  runId: "r-1",
+  seedId: "seed:h2",
+  site: "h2",
+  fromSite: "h2",
+  toSite: "output",
+  blueprint: { kind: "bypass", hiddenWidth },
+  outcome,
+  reason: "failed",
+  history: [{ state: outcome, epoch, reason: "failed" }],
+  trialFlops: 1,
+});
+
+describe("penalties", () => {
+  const request = { kind: "bypass" as const, hiddenWidth: 12 };
+
+  test("P1 a failure counts against its blueprint alone and fades by the window", () => {
+    const once = learnFailure(noPenalties, report(10), config.embargo);
+    expect(penaltyAt(once, request, 10, config.embargo)).toBeCloseTo(0.2, 12);
+    expect(penaltyAt(once, request, 12, config.embargo)).toBeCloseTo(0.2 * 0.81, 12);
+    expect(penaltyAt(once, { ...request, hiddenWidth: 13 }, 10, config.embargo)).toBe(0);
+    const twice = learnFailure(once, report(12), config.embargo);
+    expect(penaltyAt(twice, request, 12, config.embargo)).toBeCloseTo(0.2 * 0.81 + 0.2, 12);
+    expect(penaltyAt(once, request, 5, config.embargo)).toBeCloseTo(0.2, 12);
+  });
+
+  test("P2 the same report counts once, a kept seed not at all, and memory is bounded", () => {
+    const once = learnFailure(noPenalties, report(10), config.embargo);
+    expect(learnFailure(once, report(10), config.embargo)).toBe(once);
+    expect(learnFailure(once, report(11, 12, "FOSSILIZED"), config.embargo)).toBe(once);
+    let state = noPenalties;
+    for (let n = 1; n <= reportsSeenMax + 1; n += 1) state = learnFailure(state, report(n, n), config.embargo);
+    expect(Object.keys(state.penalties)).toHaveLength(penaltiesMax);
+    expect(state.seen).toHaveLength(reportsSeenMax);
+  });
+});
+
+describe("decide", () => {
+  const twice = (second: HealthSignal, from: PolicyState = emptyPolicy, by = setup) => {
+    const first = decide(from, signal(second.epoch - 1, bad), by);
+    return decide(first.state, second, by);
+  };
+  const check = (decision: Omit<Decision, "latencyMs">) => Decision.parse({ ...decision, latencyMs: 0 });
+
+  test("M1 one check waits with confidence below 0.7, however large the gap", () => {
+    for (const gap of [0.02, 0.2, 10]) {
+      const { decision, command } = decide(emptyPolicy, signal(1, { h2: gap }), setup);
+      expect(command).toBeUndefined();
+      expect(check(decision)).toMatchObject({ outcome: "wait", site: "h2" });
+      expect(decision.confidence).toBeLessThan(0.7);
+    }
+  });
+
+  test("two checks germinate the dormant seed with the span of the largest energy, with grounds and forecast", () => {
+    const { decision, command, state } = twice(signal(2, bad));
+    expect(check(decision)).toMatchObject({ outcome: "germinate", site: "h2", toSite: "output", requestId: "r-1:2:seed:h2" });
+    expect(KasminaControlCommand.parse(command)).toEqual(command);
+    expect(command).toMatchObject({ seedId: "seed:h2", toSite: "output", blueprint: { kind: "bypass", hiddenWidth: 12 } });
+    expect(command?.adaptation?.confidence).toBeGreaterThan(0.7);
+    expect(command?.adaptation?.forecast.lossGain).toBeGreaterThan(0);
+    // M3
+    const again = decide(state, signal(2, bad), setup);
+    expect([again.decision.outcome, again.command, again.state.sent]).toEqual(["wait", undefined, state.sent]);
+  });
+
+  test("just above the threshold twice is enough", () => {
+    const slight = { h2: trigger.gapMin * 1.01 };
+    const first = decide(emptyPolicy, signal(1, slight), setup);
+    expect(decide(first.state, signal(2, slight), setup).decision.outcome).toBe("germinate");
+  });
+
+  test("M2 healthy or unmeasured hosts get a reason and no command", () => {
+    const healthy = decide(emptyPolicy, signal(1, { h1: 0.004 }), setup);
+    expect(healthy.decision).toMatchObject({ outcome: "wait", reason: expect.stringContaining("largest gap 0.004 at h1") });
+    const blind = twice(signal(2, { h1: undefined, h2: undefined }));
+    expect([blind.decision.reason, blind.command]).toEqual(["no layer was measured in this window", undefined]);
+    const off = decide(emptyPolicy, signal(1, bad), { ...setup, config: { ...config, enabled: false } });
+    expect([off.decision.outcome, off.command]).toEqual(["wait", undefined]);
+  });
+
+  const noOne = { ...setup, config: { ...config, adaptationsPerEpochMax: 0 } };
+  const noParameters = { ...setup, config: { ...config, budget: { ...config.budget, parametersMax: 10 } } };
+  const noTarget = { ...host, sites: host.sites.map((site) => ({ ...site, legalTargets: [] })) };
+  test.each([
+    ["the lock is held", signal(2, bad, { activeSeedId: "seed:h1" }), setup, "seed:h1 holds the grafting lock"],
+    ["an embargo is on", signal(2, bad, {}, { embargoEpochs: 3 }), setup, "h2 is under embargo for 3 more windows"],
+    ["no seed is dormant", signal(2, bad, {}, { state: "CULLED" }), setup, "no dormant seed is left at h2"],
+    ["adaptations are used up", signal(2, bad), noOne, "0 adaptations in this window, at most 0"],
+    ["parameters are used up", signal(2, bad), noParameters, "at most 10 may be added"],
+    ["FLOPs are used up", signal(2, bad, { flopsLeft: 1 }), setup, "1 are left for trials"],
+    ["FLOPs are not known", signal(2, bad, { flopsLeft: Number.NaN }), setup, "NaN are left for trials"],
+  ])("M1 refused when %s", (_name, second, by, reason) => {
+    const { decision, command } = twice(second, emptyPolicy, by);
+    expect(command).toBeUndefined();
+    expect(check(decision)).toMatchObject({ outcome: "refused", reason: expect.stringContaining(reason) });
+  });
+
+  test("refused when no bypass is legal", () => {
+    const first = decide(emptyPolicy, signal(1, bad, { host: noTarget }), setup);
+    expect(first.decision).toMatchObject({ outcome: "refused", reason: expect.stringContaining("no bypass from h2 is legal") });
+  });
+
+  test("a penalty holds a weak case back and lets a strong one pass", () => {
+    const failed = learn(emptyPolicy, report(1), config);
+    const weak = { h2: trigger.gapMin * 1.1 };
+    const first = decide(failed, signal(1, weak), setup);
+    const second = decide(first.state, signal(2, weak), setup);
+    expect(second.decision).toMatchObject({
+      outcome: "wait",
+      reason: expect.stringContaining("after a penalty of 0.18 on bypass 12"),
+    });
+    expect(twice(signal(2, bad), failed).decision.outcome).toBe("germinate");
+  });
+
+  test("confidence grows with the gap, falls with the penalty and stays in 0 to 1", () => {
+    const streak = { site: "h2", length: 2, gapLast: 1, health: 0 };
+    const at = (gapMin: number, penalty = 0) => confidenceOf({ ...streak, gapMin }, penalty, trigger, calibration.confidence);
+    expect(at(trigger.gapMin)).toBeCloseTo(0.75, 12);
+    expect(at(0.1)).toBeGreaterThan(at(0.05));
+    expect(at(0.1, 0.2)).toBeCloseTo(at(0.1) - 0.2, 12);
+    expect(at(0.02, 1)).toBe(0);
+  });
+
+  test("the target: largest energy, ties to the nearest, illegal ones never, the logits when nothing was measured", () => {
+    const span = (toSite: string, energy: number) => ({ fromSite: "h1", toSite, energy });
+    expect(chooseTarget(host, "h1", [span("output", 1), span("h2", 1)])?.toSite).toBe("h2");
+    expect(chooseTarget(host, "h1", [span("h1", 9), span("h3", 1), span("h2", Number.NaN)])?.toSite).toBe("h3");
+    expect(chooseTarget(host, "h1", [{ fromSite: "h2", toSite: "h3", energy: 5 }])?.toSite).toBe("output");
+    expect(chooseTarget(host, "output", [])).toBeUndefined();
+  });
+});
