@@ -39,6 +39,8 @@ export interface RescueOutcome {
     readonly gap: number;
     readonly forecast: number;
   }[];
+  /** Why a candidate that convinced did not germinate. */
+  readonly refusals: readonly string[];
   /** One per verdict: twin's loss − grown loss, and the forecast's error. */
   readonly verdicts: readonly {
     readonly outcome: string;
@@ -116,6 +118,7 @@ export const rescueTrial = async (options: RescueOptions): Promise<RescueOutcome
   let compilations: CompilationOutcome[] = [];
   const kernels: Record<string, CompiledKernelArtifact> = {};
   const checks: Check[] = [];
+  const refusals = new Set<string>();
   const triggers: RescueOutcome["triggers"][number][] = [];
   const verdicts: RescueOutcome["verdicts"][number][] = [];
 
@@ -132,7 +135,8 @@ export const rescueTrial = async (options: RescueOptions): Promise<RescueOutcome
     const decided = decideBoundary(state, { nowEpoch: epoch, host, result, compilations });
     if (decided.kind !== "decided") throw new Error(`boundary ${epoch}: expected a decision, found ${decided.kind}`);
     state = decided.state;
-    compilations = await Promise.all(decided.submissions.map(compile));
+    // A kernel waits for its boundary: it is handed in again until another is asked for.
+    if (decided.submissions.length > 0) compilations = await Promise.all(decided.submissions.map(compile));
     for (const report of decided.fieldReports) {
       policy = learn(policy, report, morphogenetic);
       const gain = report.measuredGain;
@@ -141,6 +145,7 @@ export const rescueTrial = async (options: RescueOptions): Promise<RescueOutcome
     if (decided.health !== undefined) {
       const made = decide(policy, decided.health, { config: morphogenetic, validationBatches });
       policy = made.state;
+      if (made.decision.outcome === "refused") refusals.add(made.decision.reason.split("; but ").at(-1) ?? "");
       if (made.command !== undefined) {
         const accepted = acceptCommand(state, made.command);
         state = accepted.state;
@@ -163,6 +168,7 @@ export const rescueTrial = async (options: RescueOptions): Promise<RescueOutcome
     damagedSite,
     checks,
     triggers,
+    refusals: [...refusals],
     verdicts,
     kept: verdicts.filter(({ outcome }) => outcome === "FOSSILIZED").length,
     testAccuracy: test.accuracy,

@@ -130,7 +130,7 @@ class Kasmina {
       pending: accepted,
       ...(accepted && (command.kind === "pause" || command.kind === "resume") ? { paused: command.kind === "pause" } : {}),
       nowMs,
-      outbox: [{ subject: "system.events.command", payload: { command, sender, receipt } }],
+      outbox: [{ subject: "system.events.command", payload: { command: this.#ofThisRun(command), sender, receipt } }],
     });
     if (!recorded.repeated) this.#state = state;
     void this.#outbox.flush();
@@ -149,7 +149,9 @@ class Kasmina {
     );
     const refused = decision.refusals.flatMap(({ requestId, code, reason }) => {
       const command = before.pending.find((each) => each.requestId === requestId);
-      return command === undefined ? [] : [{ command, sender: "kasmina", receipt: { kind: "refused", requestId, code, reason } }];
+      return command === undefined
+        ? []
+        : [{ command: this.#ofThisRun(command), sender: "kasmina", receipt: { kind: "refused", requestId, code, reason } }];
     });
     const { reply: stored } = this.#own.runs.recordBoundary({
       runId,
@@ -176,6 +178,11 @@ class Kasmina {
     await this.#outbox.flush();
     if (decision.health !== undefined) await this.#scope.bus.publish("telemetry.seed.health", decision.health);
     return stored;
+  }
+
+  /** A command as it is told: with the run whose log it belongs to. */
+  #ofThisRun(command: KasminaControlCommand): KasminaControlCommand {
+    return { ...command, runId: command.runId ?? this.#run.runId };
   }
 
   #adopt(state: KasminaRunState): void {

@@ -1,10 +1,17 @@
-/** How actors ask Urza: typed assets in and out, every failure a union. */
-
-import type { Bus } from "../bus/bus.ts";
+/**
+ * How actors ask Urza: typed assets in and out, every failure a union.
+ *
+ * A library that is being restarted is asked again for a short while: `missing` and `refused` are Urza's own words, or her long silence.
+ */
+import type { RequestOutcome } from "../bus/bus.ts";
 import { BlueprintIR, CompiledKernelArtifact, HostAsset } from "../contracts/assets.ts";
-import type { InputOf } from "../contracts/subjects.ts";
+import { delay } from "../contracts/ports.ts";
+import type { InputOf, ReplyOf, RequestSubject } from "../contracts/subjects.ts";
+import type { ActorScope } from "./shell.ts";
 
 const schemas = { blueprint: BlueprintIR, host: HostAsset, kernel: CompiledKernelArtifact } as const;
+const attemptsMax = 8;
+const retryMs = 250;
 
 interface Assets {
   blueprint: BlueprintIR;
@@ -12,13 +19,32 @@ interface Assets {
   kernel: CompiledKernelArtifact;
 }
 
+/** What is needed to ask: the asker's own connection, clock, and end. */
+export type Asker = Pick<ActorScope, "bus" | "clock" | "signal">;
+
 export type Fetched<K extends keyof Assets> =
   | { readonly kind: "found"; readonly asset: Assets[K] }
   | { readonly kind: "missing"; readonly reason: string };
 export type Stored = { readonly kind: "stored"; readonly hash: string } | { readonly kind: "refused"; readonly reason: string };
 
-export const fetchAsset = async <K extends keyof Assets>(bus: Bus, kind: K, hash: string): Promise<Fetched<K>> => {
-  const outcome = await bus.request("library.asset.get", { kind, hash });
+/** Rejects with the signal's reason when the asker ends meanwhile. */
+const ask = async <S extends RequestSubject>(
+  { bus, clock, signal }: Asker,
+  subject: S,
+  payload: InputOf<S>,
+): Promise<RequestOutcome<ReplyOf<S>>> => {
+  for (let attempt = 1; ; attempt += 1) {
+    signal.throwIfAborted();
+    const outcome = await bus.request(subject, payload);
+    signal.throwIfAborted();
+    const passing = outcome.kind === "unavailable" || outcome.kind === "timeout";
+    if (!passing || attempt >= attemptsMax) return outcome;
+    await delay(clock, retryMs, signal);
+  }
+};
+
+export const fetchAsset = async <K extends keyof Assets>(asker: Asker, kind: K, hash: string): Promise<Fetched<K>> => {
+  const outcome = await ask(asker, "library.asset.get", { kind, hash });
   if (outcome.kind !== "reply") return { kind: "missing", reason: outcome.reason };
   if (outcome.value.kind === "missing") return outcome.value;
   const parsed = schemas[kind].safeParse(outcome.value.asset);
@@ -27,7 +53,7 @@ export const fetchAsset = async <K extends keyof Assets>(bus: Bus, kind: K, hash
     : { kind: "missing", reason: `the ${kind} ${hash} does not fit its schema: ${parsed.error.message}` };
 };
 
-export const storeAsset = async (bus: Bus, put: InputOf<"library.asset.put">): Promise<Stored> => {
-  const outcome = await bus.request("library.asset.put", put);
+export const storeAsset = async (asker: Asker, put: InputOf<"library.asset.put">): Promise<Stored> => {
+  const outcome = await ask(asker, "library.asset.put", put);
   return outcome.kind === "reply" ? outcome.value : { kind: "refused", reason: outcome.reason };
 };

@@ -46,7 +46,13 @@ export const startNissa = (ports: ActorPorts, { sink, watch }: NissaPorts): Prom
     for (const subject of listensTo) await on(subject, handle(subject));
   });
 
-const runIdOf = (payload: unknown): string | undefined =>
-  typeof payload === "object" && payload !== null && "runId" in payload && typeof payload.runId === "string"
-    ? payload.runId
-    : undefined;
+/** The run that an event belongs to. A command and its receipt say it each in their own place. */
+const runIdOf = (payload: unknown): string | undefined => {
+  if (!isRecord(payload)) return undefined;
+  const { runId, command, receipt } = payload;
+  if (typeof runId === "string") return runId;
+  if (!isRecord(command) || !isRecord(receipt) || receipt.code === "unknown_run") return undefined;
+  return typeof command.runId === "string" ? command.runId : undefined;
+};
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

@@ -1,4 +1,5 @@
 /** Sends what the database says must be sent, in order; what cannot be sent stays for the next time. */
+import { createHash } from "node:crypto";
 import type { Bus } from "../bus/bus.ts";
 import type { Log } from "../contracts/ports.ts";
 import { type InputOf, type SubjectName, subjectNames } from "../contracts/subjects.ts";
@@ -22,7 +23,9 @@ export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log:
         if (!isSubject(subject)) {
           log.error("a message in the outbox has no known subject and is dropped", { id, subject });
         } else {
-          const sent = await bus.publish(subject, payload as InputOf<typeof subject>, { messageId: `outbox-${id}` });
+          const sent = await bus.publish(subject, payload as InputOf<typeof subject>, {
+            messageId: messageIdOf(id, subject, payload),
+          });
           if (sent.kind === "failed") {
             log.warn("the outbox waits", { id, subject, reason: sent.reason });
             return;
@@ -39,6 +42,14 @@ export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log:
       return flushing;
     },
   };
+};
+
+/** The same for the same message, and another for a message of another database that has the same number. */
+const messageIdOf = (id: number, subject: string, payload: unknown): string => {
+  const digest = createHash("sha256")
+    .update(`${subject} ${JSON.stringify(payload)}`)
+    .digest("hex");
+  return `outbox-${id}-${digest.slice(0, 16)}`;
 };
 
 const isSubject = (subject: string): subject is SubjectName => (subjectNames as readonly string[]).includes(subject);

@@ -1,8 +1,10 @@
 /** What a run's actors share beside the bus: the lane's session, the durable store and the small state that outlives a restart. */
 import type { ArmName } from "../contracts/config.ts";
 import type { DatasetBuffers } from "../contracts/dataset.ts";
+import type { Validation } from "../contracts/measure.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
+import type { RunSnapshot } from "../machines/run-machine.ts";
 import type { TrainingLane } from "../workers/lane.ts";
 import type { SessionSnapshot } from "../workers/session-state.ts";
 
@@ -39,6 +41,12 @@ export interface RunContext {
   opened: boolean;
   /** Training time of earlier generations of Tolaria. */
   elapsedBeforeMs: number;
-  /** The host step that was last rolled back to, and how often in a row. */
-  rollbackPlace: { hostStep: number; times: number };
+  /** Where the run's life stands: survives a restart of Tolaria, rollbacks counted. */
+  machine: RunSnapshot;
+  /** Host step at the end of the last window without an anomaly. */
+  goodHostStep: number;
+  /** The last window that was told on the bus. */
+  toldEpoch: number;
+  /** Read once, at the end. */
+  test: Validation | undefined;
 }

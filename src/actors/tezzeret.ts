@@ -4,9 +4,12 @@
  * T1 The same key is compiled once: a kernel that Urza holds is announced again without work.
  * T2 Every request ends in an announcement, `ready` or `failed`, unless the actor itself ends; then the bus hands it over again.
  */
+
 import type { CompiledKernelArtifact, KernelKey } from "../contracts/assets.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import { describeError } from "../contracts/errors.ts";
+import type { InputOf } from "../contracts/subjects.ts";
+import { type CompileJobEvent, startCompileJob, stepCompileJob } from "../machines/compile-job-machine.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import type { ForgeLane } from "../workers/lane.ts";
 import { fetchAsset, storeAsset } from "./library-client.ts";
@@ -27,51 +30,78 @@ export const startTezzeret = (ports: ActorPorts, { forge, hashKey }: TezzeretPor
     });
   });
 
+/** One request, led through the job's machine: what it does not allow does not happen. */
 const compile = async (
   scope: ActorScope,
   forge: ForgeLane,
   hashKey: (key: KernelKey) => string,
   { runId, seedId, key, deadlineAtMs }: CompilationRequest,
 ): Promise<CompilationOutcome> => {
-  const failed = (reason: string): CompilationOutcome => ({ kind: "failed", runId, seedId, reason });
-  const leftMs = deadlineAtMs - scope.clock.nowMs();
-  if (leftMs <= 0) return failed("the deadline had passed before the compilation began");
+  const { bus, clock } = scope;
+  const startMs = clock.monotonicMs();
+  let job = startCompileJob({ seedId, deadlineAtMs });
+  const step = (event: Untimed<CompileJobEvent>): void => {
+    const taken = stepCompileJob(job, { ...event, atMs: clock.nowMs() });
+    if (taken.kind === "refused") throw new Error(`${taken.reason}; this is a bug`);
+    job = taken.snapshot;
+  };
+  const outcome = (artifact?: CompiledKernelArtifact): CompilationOutcome => {
+    const { kernelHash, reason } = job.context;
+    if (job.value !== "ready" || kernelHash === null || artifact === undefined) return { kind: "failed", runId, seedId, reason };
+    return ready(runId, seedId, kernelHash, artifact, clock.monotonicMs() - startMs);
+  };
 
-  const startMs = scope.clock.monotonicMs();
-  const known = await scope.bus.request("library.kernel.find", { keyHash: hashKey(key) });
+  const known = await bus.request("library.kernel.find", { keyHash: hashKey(key) });
   if (known.kind === "reply" && known.value.kind === "found") {
-    const kernel = await fetchAsset(scope.bus, "kernel", known.value.hash);
-    if (kernel.kind === "found") return ready(runId, seedId, known.value.hash, kernel.asset, scope.clock.monotonicMs() - startMs); // T1
+    const kernel = await fetchAsset(scope, "kernel", known.value.hash);
+    if (kernel.kind === "found") {
+      step({ type: "FOUND", kernelHash: known.value.hash }); // T1
+      return outcome(kernel.asset);
+    }
   }
 
-  const host = await fetchAsset(scope.bus, "host", key.hostHash);
-  if (host.kind === "missing") return failed(`the host ${key.hostHash} is not in the library: ${host.reason}`);
+  const host = await fetchAsset(scope, "host", key.hostHash);
+  if (host.kind === "missing") {
+    step({ type: "FAIL", reason: `the host ${key.hostHash} is not in the library: ${host.reason}` });
+    return outcome();
+  }
+  step({ type: "START" });
+  if (job.value !== "compiling") return outcome();
+
   const deadline = new AbortController();
-  const cancel = scope.clock.schedule(leftMs, () => deadline.abort(new Error(`no kernel within ${leftMs} ms`)));
+  const cancel = clock.schedule(deadlineAtMs - clock.nowMs() + 1, () => {
+    if (job.status === "active") step({ type: "TICK" });
+    if (job.status !== "active") deadline.abort(new Error("the deadline has passed"));
+  });
   try {
     const compiled = await forge.compile(key, host.asset.host, AbortSignal.any([deadline.signal, scope.signal]));
-    if (compiled.kind === "lost") return failed(`the forge lane was lost: ${compiled.reason}`);
-    const { artifact: kernel, blueprint } = compiled.value;
-    const blueprintStored = await storeAsset(scope.bus, {
-      kind: "blueprint",
-      asset: blueprint,
-      inputs: [],
-      producer: "tezzeret",
-    });
-    if (blueprintStored.kind === "refused") return failed(`the blueprint could not be stored: ${blueprintStored.reason}`);
-    const stored = await storeAsset(scope.bus, {
+    if (compiled.kind === "lost") throw new Error(`the forge lane was lost: ${compiled.reason}`);
+    step({ type: "COMPILED" });
+    const { artifact, blueprint } = compiled.value;
+    const blueprintHash = await stored(scope, { kind: "blueprint", asset: blueprint, inputs: [], producer: "tezzeret" });
+    const kernelHash = await stored(scope, {
       kind: "kernel",
-      asset: kernel,
-      inputs: [key.hostHash, blueprintStored.hash],
+      asset: artifact,
+      inputs: [key.hostHash, blueprintHash],
       producer: "tezzeret",
     });
-    if (stored.kind === "refused") return failed(`the kernel could not be stored: ${stored.reason}`);
-    return ready(runId, seedId, stored.hash, kernel, scope.clock.monotonicMs() - startMs);
+    step({ type: "STORED", kernelHash });
+    return outcome(artifact);
   } catch (error) {
-    return failed(describeError(error));
+    if (job.status === "active") step({ type: "FAIL", reason: describeError(error) });
+    return outcome();
   } finally {
     cancel();
   }
+};
+
+type Untimed<E> = E extends CompileJobEvent ? Omit<E, "atMs"> : never;
+
+/** The asset's hash. Throws with Urza's reason when she refuses it. */
+const stored = async (scope: ActorScope, put: InputOf<"library.asset.put">): Promise<string> => {
+  const answer = await storeAsset(scope, put);
+  if (answer.kind === "refused") throw new Error(`the ${put.kind} could not be stored: ${answer.reason}`);
+  return answer.hash;
 };
 
 const ready = (

@@ -1,24 +1,26 @@
 /**
  * Tolaria, the training orchestrator: asks at every boundary what comes next, has the lane do it, and tells the bus.
  *
- * T1 A window is published before the next one starts.
+ * T1 A window is published before the next one starts, also one that was complete when an earlier generation ended.
  * T2 Training waits for nobody: when Kasmina does not answer in time and only the host is in training, the host goes on.
  * T3 A window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
  * T4 A session outlives this actor: a new generation takes up the lane's session where it stands. A lost lane ends the run as
  *    `lost`, and the node resumes it from its last checkpoint as a run of its own.
- * T5 A run ends once, with the last checkpoint written and, when it is done, the test data read.
+ * T5 A run ends once, with the last checkpoint written and, when it is done, the test data read. A run that failed leaves a
+ *    checkpoint of its last good host.
+ * T6 A generation that is ending gives the lane no more work.
  */
 import { describeError, TrainingError } from "../contracts/errors.ts";
 import type { BoundaryReply, EpochPlan, EpochResult, SessionStatus } from "../contracts/plan.ts";
 import { delay } from "../contracts/ports.ts";
-import type { InputOf, PayloadOf } from "../contracts/subjects.ts";
+import type { InputOf } from "../contracts/subjects.ts";
+import { type RunEvent as RunLifeEvent, type RunSnapshot, stepRun } from "../machines/run-machine.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import type { KernelArtifacts, LaneOutcome } from "../workers/lane.ts";
+import { lastGood, type SessionSnapshot } from "../workers/session-state.ts";
 import { fetchAsset, storeAsset } from "./library-client.ts";
 import type { RunContext } from "./run-context.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
-
-type Finished = Extract<PayloadOf<"system.events.run">, { kind: "finished" }>;
 
 export const startTolaria = (ports: ActorPorts, run: RunContext): Promise<RunningChild> =>
   startActor("tolaria", ports, async (scope) => {
@@ -87,22 +89,36 @@ class Tolaria {
       `${this.#run.runId}:started`,
     );
     let result = status.lastResult;
-    let paused = false;
+    if (this.#life === "starting") this.#step({ type: "OPENED" });
+    // T1: the generation before may have ended between a window and its publication.
+    if (result !== undefined && result.epoch > this.#run.toldEpoch) await this.#complete(result, status);
 
     while (!this.#scope.signal.aborted) {
-      if (this.#run.interrupt.aborted) return this.#finish("stopped", "interrupted", status);
+      if (this.#life === "stopping") return this.#finish(status);
+      if (this.#run.interrupt.aborted) {
+        this.#step({ type: "STOP", reason: "interrupted" });
+        continue;
+      }
       const reply = await this.#askKasmina(status, result);
-      if (reply.kind === "stop") return this.#finish(result?.budgetUsed ? "done" : "stopped", reply.reason, status);
+      if (reply.kind === "stop") {
+        this.#step({ type: result?.budgetUsed ? "COMPLETE" : "STOP", reason: reply.reason });
+        continue;
+      }
       if (reply.kind === "pause") {
-        if (!paused) await this.#tell({ kind: "paused", runId: this.#run.runId, epoch: status.epoch });
-        paused = true;
+        if (this.#life === "training") {
+          this.#step({ type: "PAUSE" });
+          await this.#tell({ kind: "paused", runId: this.#run.runId, epoch: status.epoch });
+        }
         await delay(this.#scope.clock, reply.askAgainMs, this.#scope.signal);
         continue;
       }
-      if (paused) await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
-      paused = false;
-      const verdict = await this.#noteRollbacks(reply.plan, status);
-      if (verdict !== undefined) return this.#finish("failed", verdict, status);
+      if (this.#life === "paused") {
+        this.#step({ type: "RESUME" });
+        await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
+      }
+      const rollback = reply.plan.before.find((action) => action.kind === "rollback");
+      if (rollback !== undefined && this.#life === "training") await this.#rollBack(rollback.reason, status);
+      if (this.#life === "failed") return this.#finish(status);
       if (result !== undefined && this.#checkpointDue(reply.plan, result)) await this.#checkpoint(status.epoch);
 
       const outcome = await this.#window(reply.plan);
@@ -113,8 +129,26 @@ class Tolaria {
       const { epoch, hostStep, flops, host = status.host } = result;
       status = { ...status, epoch, hostStep, flops, host };
       if (result.host !== undefined) await this.#publishHost(status);
-      await this.#publishEpoch(result, status);
+      await this.#complete(result, status);
     }
+  }
+
+  /** Counts a window in the run's life and tells it. */
+  async #complete(result: EpochResult, status: SessionStatus): Promise<void> {
+    await this.#publishEpoch(result, status);
+    this.#run.toldEpoch = result.epoch;
+    if (this.#life === "rolling_back") this.#step({ type: "ROLLED_BACK" });
+    if (result.anomalies.length === 0) this.#run.goodHostStep = result.hostStep;
+  }
+
+  get #life(): RunSnapshot["value"] {
+    return this.#run.machine.value;
+  }
+
+  #step(event: RunLifeEvent): void {
+    const step = stepRun(this.#run.machine, event);
+    if (step.kind === "refused") throw new TrainingError(`run ${this.#run.runId}: ${step.reason}; this is a bug`);
+    this.#run.machine = step.snapshot;
   }
 
   /** T4. Undefined when the lane holds nothing to go on from. */
@@ -173,36 +207,27 @@ class Tolaria {
 
   async #window(plan: EpochPlan): Promise<LaneOutcome<EpochResult>> {
     const hashes = plan.before.flatMap((action) => (action.kind === "load_kernel" ? [action.kernelHash] : []));
-    return this.#run.lane.run(plan, await this.#kernels(hashes));
+    const kernels = await this.#kernels(hashes);
+    this.#scope.signal.throwIfAborted(); // T6
+    return this.#run.lane.run(plan, kernels);
   }
 
   /** A kernel that cannot be fetched is left out; the lane reports it as missing and gate 1 fails. */
   async #kernels(hashes: readonly string[]): Promise<KernelArtifacts> {
     const kernels: Record<string, KernelArtifacts[string]> = {};
     for (const hash of hashes) {
-      const fetched = await fetchAsset(this.#scope.bus, "kernel", hash);
+      const fetched = await fetchAsset(this.#scope, "kernel", hash);
       if (fetched.kind === "found") kernels[hash] = fetched.asset;
       else this.#scope.log.error("a kernel could not be fetched", { hash, reason: fetched.reason });
     }
     return kernels;
   }
 
-  /** T3. The reason to give up, if there is one. */
-  async #noteRollbacks(plan: EpochPlan, status: SessionStatus): Promise<string | undefined> {
-    const rollback = plan.before.find((action) => action.kind === "rollback");
-    if (rollback === undefined) return undefined;
-    const place = this.#run.rollbackPlace;
-    const times = place.hostStep === status.hostStep ? place.times + 1 : 1;
-    this.#run.rollbackPlace = { hostStep: status.hostStep, times };
-    await this.#tell({
-      kind: "rolled_back",
-      runId: this.#run.runId,
-      epoch: status.epoch,
-      reason: rollback.reason,
-      rollbacks: times,
-    });
-    if (times <= this.#run.spec.governor.rollbacksMax) return undefined;
-    return `rolled back ${times - 1} times at host step ${status.hostStep} and failed again: ${rollback.reason}`;
+  /** T3 */
+  async #rollBack(reason: string, status: SessionStatus): Promise<void> {
+    this.#step({ type: "ROLLBACK", place: this.#run.goodHostStep, reason });
+    const { rollbacksHere } = this.#run.machine.context;
+    await this.#tell({ kind: "rolled_back", runId: this.#run.runId, epoch: status.epoch, reason, rollbacks: rollbacksHere });
   }
 
   #checkpointDue(plan: EpochPlan, result: EpochResult): boolean {
@@ -212,26 +237,28 @@ class Tolaria {
   }
 
   /** A checkpoint that cannot be written is told and costs nothing else: the one before it stays. */
-  async #checkpoint(epoch: number): Promise<string | undefined> {
+  async #checkpoint(epoch: number, of: (snapshot: SessionSnapshot) => SessionSnapshot = (same) => same): Promise<void> {
     const { runId, lane } = this.#run;
     try {
       const snapshot = this.#expectDone(await lane.snapshot(runId), "take a snapshot");
-      const file = await this.#run.saveCheckpoint(epoch, this.#elapsedMs(), snapshot);
+      const file = await this.#run.saveCheckpoint(epoch, this.#elapsedMs(), of(snapshot));
       await this.#tell({ kind: "checkpoint", runId, epoch, file });
-      return file;
     } catch (error) {
       const reason = describeError(error);
       this.#scope.log.error("a checkpoint could not be written", { runId, epoch, reason });
       await this.#tell({ kind: "checkpoint_failed", runId, epoch, reason });
-      return undefined;
     }
   }
 
   /** T5 */
-  async #finish(outcome: Finished["outcome"], reason: string, status: SessionStatus): Promise<void> {
+  async #finish(status: SessionStatus): Promise<void> {
     const { runId, arm, lane, spec } = this.#run;
-    if (outcome !== "failed") await this.#checkpoint(status.epoch);
-    const test = outcome === "done" ? this.#expectDone(await lane.test(runId), "read the test data") : undefined;
+    const { complete, reason } = this.#run.machine.context;
+    const outcome = this.#life === "failed" ? "failed" : complete ? "done" : "stopped";
+    // What a failed run leaves behind is the state before the anomaly.
+    await this.#checkpoint(status.epoch, outcome === "failed" ? lastGood : undefined);
+    if (outcome === "done") this.#run.test ??= this.#expectDone(await lane.test(runId), "read the test data");
+    const { test } = this.#run;
     const damage =
       spec.damage === undefined || status.damagedSite === undefined
         ? undefined
@@ -248,6 +275,7 @@ class Tolaria {
       },
       `${runId}:finished`,
     );
+    if (this.#life === "stopping") this.#step({ type: "FINISHED" });
     await lane.close(runId);
     this.#run.finished({ outcome, reason });
   }
@@ -259,7 +287,7 @@ class Tolaria {
 
   async #publishHost(status: SessionStatus): Promise<void> {
     const host = this.#expectDone(await this.#run.lane.host(this.#run.runId), "hand out its host");
-    const stored = await storeAsset(this.#scope.bus, {
+    const stored = await storeAsset(this.#scope, {
       kind: "host",
       asset: { schemaVersion: 1, host },
       inputs: [],

@@ -12,7 +12,7 @@ import { selectEngine } from "../engine/select.ts";
 import { openDatabase } from "../store/database.ts";
 import { nodeFileSystem } from "../store/file-system.ts";
 import type { CliContext } from "./context.ts";
-import { silentLog } from "./silent-log.ts";
+import { silentLog } from "../contracts/ports.ts";
 
 /** `failed` stops a node; `absent` does not. */
 export interface Check {

@@ -188,7 +188,7 @@ export const MorphogeneticConfig = z.strictObject({
     .strictObject({
       parametersMax: z.int().min(0).default(1_000_000).describe("Parameters that a run may add."),
       flopsFractionMax: fraction
-        .default(0.6)
+        .default(0.7)
         .describe("Part of the arm's FLOPs that trials may use; what is left is reserved before a trial starts."),
     })
     .prefault({}),
@@ -202,7 +202,7 @@ export const MorphogeneticConfig = z.strictObject({
   kernelLeadEpochs: z
     .int()
     .min(0)
-    .default(4)
+    .default(2)
     .describe(
       "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that a run does not depend on the forge's speed.",
     ),

@@ -50,8 +50,9 @@ export interface TrialCost {
 }
 
 /**
- * What a whole trial costs at most, without pauses. The kernel's forward pass takes the host's own FLOPs per parameter, and its step three
- * forward passes; each of the four evaluations runs with and without the kernel over all validation batches; grown copy and twin get equal FLOPs.
+ * What a whole trial costs at most, without pauses. The kernel's forward pass takes the host's own FLOPs per parameter, its backward pass
+ * twice that. Over all validation batches the host runs twice (frozen, and as twin) and the grown network four times (after TRAINING, GRAFTING,
+ * EVALUATING and FINE_TUNING); grown copy and twin get equal FLOPs.
  */
 export const trialCost = (
   host: HostSummary,
@@ -62,11 +63,10 @@ export const trialCost = (
 ): TrialCost => {
   const parameters = bypassParameters(host, span.fromSite, span.toSite, request);
   const kernelForward = (parameters * host.forwardFlops) / Math.max(1, host.parameters);
-  const grownStep = host.stepFlops + 3 * kernelForward;
   const grownForward = host.forwardFlops + kernelForward;
-  const alone = (config.training.steps + config.grafting.steps) * grownStep;
+  const alone = (config.training.steps + config.grafting.steps) * (grownForward + 2 * kernelForward);
   const settling = config.stabilization.steps * config.stabilization.epochsMax * grownForward;
-  const verdict = 2 * config.fineTuning.steps * grownStep;
-  const evaluations = 4 * validationBatches * (host.forwardFlops + grownForward);
+  const verdict = 2 * config.fineTuning.steps * (host.stepFlops + 3 * kernelForward);
+  const evaluations = validationBatches * (2 * host.forwardFlops + 4 * grownForward);
   return { parameters, flops: Math.ceil(alone + settling + verdict + evaluations) };
 };

@@ -30,14 +30,15 @@ const seedWork = (context: SeedContext): Work | undefined => {
 };
 
 /**
- * A signal is due after the warm-up, every so many host windows, and in the window after one that named a candidate. Never while a trial holds
+ * A signal is due as soon as the warm-up is over, then every so many host windows, and in the window after one that named a candidate. Never while a trial holds
  * the lock: no decision could follow.
  */
 const signalIsDue = (state: KasminaRunState, steps: number): boolean => {
   const { growth, config } = state.setup;
   if (!growth || !config.enabled || state.activeSeedId !== null) return false;
   if (state.hostStep + steps < config.signal.warmupSteps) return false;
-  const named = state.signal?.layers.some(({ gap }) => gap > config.trigger.gapMin) ?? false;
+  if (state.signal === null) return true;
+  const named = state.signal.layers.some(({ gap }) => gap > config.trigger.gapMin);
   return named || state.windowsSinceSignal + 1 >= config.signal.everyEpochs;
 };
 

@@ -6,12 +6,13 @@ import { runTopology } from "../actors/topology.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { ArmName, EsperConfig } from "../contracts/config.ts";
 import type { DatasetBuffers } from "../contracts/dataset.ts";
-import { InputError, ServiceError } from "../contracts/errors.ts";
+import { describeError, InputError, ServiceError } from "../contracts/errors.ts";
 import { SeedTransition } from "../contracts/lifecycle.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import { type Clock, delay } from "../contracts/ports.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
 import { type KasminaRunState, reviveRun, seedIdAt } from "../machines/kasmina-state.ts";
+import { startRun } from "../machines/run-machine.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import type { TrainingLane } from "../workers/lane.ts";
@@ -89,7 +90,10 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     finished: (end) => finished.resolve(end),
     opened: false,
     elapsedBeforeMs: 0,
-    rollbackPlace: { hostStep: -1, times: 0 },
+    machine: startRun({ rollbacksMax: config.governor.rollbacksMax }),
+    goodHostStep: saved?.session.state.learner.hostStep ?? 0,
+    toldEpoch: saved?.epoch ?? 0,
+    test: undefined,
   };
 
   const interrupt = (): void => {
@@ -137,7 +141,11 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
   } finally {
     unwatch();
     signal.removeEventListener("abort", interrupt);
-    await services.supervisor.removeChild(group);
+    run.table.stopRequested = true;
+    // A node that gave up is stopping its children itself.
+    await services.supervisor
+      .removeChild(group)
+      .catch((error: unknown) => options.note(`${group} was not removed: ${describeError(error)}`));
   }
 };
 

@@ -9,6 +9,7 @@ import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { ContractError, describeError } from "../contracts/errors.ts";
 import type { LaneProgress, SessionStatus } from "../contracts/plan.ts";
+import type { SeedStateTable } from "../contracts/seed-state.ts";
 import type { CompiledKernel, ForgeLane, LaneOutcome, TrainingLane } from "./lane.ts";
 import type { CompileTask, TaskReply, TrainingTask } from "./wire.ts";
 import { fromWireError } from "./wire.ts";
@@ -29,9 +30,11 @@ const entry = (name: "training" | "forge"): Pick<PoolOptions, "filename" | "exec
 const openPool = (options: PoolOptions) => {
   const pool = new Piscina(options);
   const waiting = new Set<(reason: string) => void>();
-  pool.on("error", (error: unknown) => {
-    for (const giveUp of waiting) giveUp(describeError(error));
-  });
+  const working = new Set<Promise<unknown>>();
+  const giveUpAll = (reason: string): void => {
+    for (const giveUp of waiting) giveUp(reason);
+  };
+  pool.on("error", (error: unknown) => giveUpAll(describeError(error)));
   const run = (
     task: unknown,
     runOptions: { transferList?: MessagePort[]; signal?: AbortSignal },
@@ -43,12 +46,19 @@ const openPool = (options: PoolOptions) => {
       };
       const giveUp = (reason: string): void => settleOnce({ kind: "lost", reason: `the lane's thread ended: ${reason}` });
       waiting.add(giveUp);
-      pool.run(task, runOptions).then(
+      const work = pool.run(task, runOptions).then(
         (value: TaskReply<unknown>) => settleOnce({ kind: "done", value }),
         (error: unknown) => giveUp(describeError(error)),
       );
+      working.add(work);
+      void work.finally(() => working.delete(work));
     });
-  return { pool, run };
+  /** What is asked for is lost at once; resolves when no thread is at work any more. */
+  const quiesce = async (reason: string): Promise<void> => {
+    giveUpAll(reason);
+    while (working.size > 0) await Promise.all(working);
+  };
+  return { pool, run, quiesce };
 };
 
 /** A reply as an outcome; typed errors are thrown again here. */
@@ -64,14 +74,24 @@ const settle = <T>(reply: TaskReply<unknown>): LaneOutcome<T> => {
 };
 
 export const createTrainingLane = (): TrainingLane => {
-  const { pool, run: runTask } = openPool({
+  const {
+    pool,
+    run: runTask,
+    quiesce,
+  } = openPool({
     ...entry("training"),
     minThreads: 1,
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
   });
-  const opened = new Set<string>();
+  /** Runs that were opened, each with the table whose flag stops its window. */
+  const opened = new Map<string, SeedStateTable>();
   const listeners = new Set<(progress: LaneProgress) => void>();
+  /** A thread that is ended amid a step of a native engine takes the process with it, so its window is stopped first. */
+  const stopWork = async (reason: string): Promise<void> => {
+    for (const table of opened.values()) table.stopRequested = true;
+    await quiesce(reason);
+  };
 
   const run = async <T>(task: TrainingTask, transferList: MessagePort[] = []): Promise<LaneOutcome<T>> => {
     const outcome = await runTask(task, { transferList });
@@ -96,7 +116,7 @@ export const createTrainingLane = (): TrainingLane => {
       const { buffer, seeds } = table;
       const task: TrainingTask = { kind: "open", spec, dataset, seeds, table: buffer, seedIds, progress: inner };
       const outcome = await run<SessionStatus>(task, [inner]);
-      if (outcome.kind === "done") opened.add(spec.runId);
+      if (outcome.kind === "done") opened.set(spec.runId, table);
       return outcome;
     },
     run: async (plan, kernels) => runOpened(plan.runId, { kind: "run", plan, kernels }),
@@ -115,9 +135,13 @@ export const createTrainingLane = (): TrainingLane => {
       return () => listeners.delete(listener);
     },
     abort: async () => {
+      await stopWork("it was given up");
       await Promise.all(pool.threads.map((thread) => thread.terminate()));
     },
-    destroy: () => pool.destroy(),
+    destroy: async () => {
+      await stopWork("it is closed");
+      await pool.destroy();
+    },
   };
 };
 

@@ -92,3 +92,17 @@ export interface SessionSnapshot {
   readonly tensors: Readonly<Record<string, Tensor>>;
   readonly state: SessionState;
 }
+
+/**
+ * The session as its last good host stands: what came after it, a trial included, is left out; windows and FLOPs stay counted.
+ * A host that has not moved since is its own last good one.
+ */
+export const lastGood = ({ tensors, state }: SessionSnapshot): SessionSnapshot => {
+  const { good, trial: _trial, window: _window, kernelHashes: _hashes, ...rest } = state;
+  const group = good === undefined ? "host/" : "good/";
+  const kept = Object.entries(tensors).filter(([name]) => name.startsWith(group));
+  return {
+    tensors: Object.fromEntries(kept.map(([name, tensor]) => [`host/${name.slice(group.length)}`, tensor])),
+    state: { ...rest, ...good, kernelHashes: rest.hostKernelHash === undefined ? [] : [rest.hostKernelHash] },
+  };
+};

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Bus } from "../../src/bus/bus.ts";
 import { type Oona, startOona } from "../../src/bus/create.ts";
 import { runCommandLine } from "../../src/cli/program.ts";
-import { silentLog } from "../../src/cli/silent-log.ts";
+import { silentLog } from "../../src/contracts/ports.ts";
 import type { CommandReceipt, KasminaControlCommand } from "../../src/contracts/commands.ts";
 import { NatsConfig } from "../../src/contracts/config.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";

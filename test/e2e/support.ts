@@ -1,14 +1,22 @@
 /** A whole node inside a test: real bus, real lanes, real files in a folder of its own; small data so that it takes seconds. */
+import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { NodeView, RunNodeResult } from "../../src/cli/view.ts";
+import { CheckpointState } from "../../src/contracts/checkpoint.ts";
 import { EsperConfig } from "../../src/contracts/config.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
+import type { Tensor } from "../../src/contracts/graph.ts";
 import type { Log } from "../../src/contracts/ports.ts";
 import type { InputOf, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
+import { subjects } from "../../src/contracts/subjects.ts";
 import { type NodeHandle, runNode } from "../../src/node/node.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
+import { openCheckpoints } from "../../src/store/checkpoints.ts";
+import { readEventLog } from "../../src/store/event-log.ts";
+import { nodeFileSystem } from "../../src/store/file-system.ts";
+import { SessionState } from "../../src/workers/session-state.ts";
 
 export const silentLog: Log = {
   debug: () => undefined,
@@ -104,8 +112,8 @@ export const startNode = (config: EsperConfig, options: { resume?: string; repor
           listeners.delete(look);
           resolve(payload);
         };
-        for (const envelope of envelopes) look(envelope);
         listeners.add(look);
+        for (const envelope of envelopes) look(envelope);
         done.then(
           () => reject(new Error(`the node ended and told nothing that fits on ${subject}`)),
           (error: unknown) => reject(error),
@@ -115,3 +123,48 @@ export const startNode = (config: EsperConfig, options: { resume?: string; repor
 };
 
 export type Command = InputOf<"control.kasmina.commands">;
+
+/** Trains the host alone in about a second: 12 windows of 20 steps. */
+export const hostConfig = (dataDir: string, over: Record<string, unknown> = {}): EsperConfig =>
+  smallConfig(dataDir, {
+    arms: ["no-growth"],
+    model: { name: "mlp", widths: [16, 16] },
+    damage: undefined,
+    optimization: { epochs: 2.56, epochSteps: 20 },
+    checkpoint: { everyEpochs: 3, keep: 3 },
+    ...over,
+  });
+
+/** The event log of a run, line by line. */
+export const readLog = async (file: string): Promise<Envelope[]> => {
+  const events: Envelope[] = [];
+  for await (const envelope of readEventLog(nodeFileSystem, file)) events.push(envelope);
+  return events;
+};
+
+/** Payloads of a log on one subject. */
+export const payloadsOf = <S extends SubjectName>(events: readonly Envelope[], subject: S): PayloadOf<S>[] =>
+  events.filter((each) => each.subject === subject).map((each) => subjects[subject].payload.parse(each.payload) as PayloadOf<S>);
+
+/** Tensors of the last checkpoint of a run as name → bytes in hexadecimal SHA-256, and what lies beside them. */
+export const readCheckpoint = async (folder: string) => {
+  const checkpoints = await openCheckpoints({
+    fileSystem: nodeFileSystem,
+    folder: dirname(dirname(folder)),
+    clock: createSystemClock(),
+    fileBytesMax: 1e9,
+    headerBytesMax: 1e7,
+  });
+  const { tensors, state, epoch } = await checkpoints.load(folder, CheckpointState);
+  return { tensors, state, epoch, session: SessionState.parse(state.session) };
+};
+
+export const hashTensors = (tensors: Readonly<Record<string, Tensor>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([name, { data }]) => [
+      name,
+      createHash("sha256")
+        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+        .digest("hex"),
+    ]),
+  );

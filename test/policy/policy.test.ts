@@ -104,9 +104,10 @@ describe("forecast and cost", () => {
     const request = { kind: "bypass" as const, hiddenWidth: 5 };
     const span = { fromSite: "h2", toSite: "output" };
     const kernel = 69; // forwardFlops equal the parameters here, so that the kernel's forward pass costs one FLOP a parameter
-    const step = 3000 + 3 * kernel;
-    const alone = (98 + 49) * step + 20 * 3 * (1000 + kernel);
-    expect(trialCost(host, span, request, 2, config).flops).toBe(alone + 200 * step + 4 * 2 * (2000 + kernel));
+    const grown = 1000 + kernel;
+    const alone = (98 + 49) * (grown + 2 * kernel) + 20 * 3 * grown;
+    const verdict = 200 * (3000 + 3 * kernel);
+    expect(trialCost(host, span, request, 2, config).flops).toBe(alone + verdict + 2 * (2 * 1000 + 4 * grown));
   });
 });
 
