@@ -1,9 +1,9 @@
 /**
- * How often the damaged layer is found, and how much of the loss its repair brings back: the whole decision loop on a session, without
- * bus and threads. Run: node --import tsx bench/growth-rescue.ts --dataset mnist --seeds 10 [--first 1] [--epochs 5] [--json]
+ * How often the damaged layer is found, and how much of the accuracy its repair brings back: the whole decision loop on a session, without
+ * bus and threads. `node --import tsx bench/growth-rescue.ts [--dataset mnist] [--seeds 10] [--first 1] [--epochs 8] [--json]`
  *
- * Per random seed three arms with the same FLOPs: `no-growth` and `grown` start from the same damaged host, `healthy` from the host
- * without damage and with the trigger on, so that it counts false alarms.
+ * Per random seed four arms with the same FLOPs: `noGrowth` and `grown` start from the same damaged host; `healthy` was never damaged and is
+ * left alone; `watched` is the same healthy host with the trigger on, so that false alarms and the price of watching are counted.
  */
 import { parseArgs } from "node:util";
 import type { CompiledKernelArtifact } from "../src/contracts/assets.ts";
@@ -23,6 +23,7 @@ import { decide, emptyPolicy, learn } from "../src/policy/decide.ts";
 import { nodeFileSystem } from "../src/store/file-system.ts";
 import { compileKernel } from "../src/workers/session/forge.ts";
 import { Session } from "../src/workers/session/session.ts";
+import { deviation, isMain, mean, print, table } from "./support.ts";
 
 export interface Check {
   readonly epoch: number;
@@ -185,14 +186,16 @@ export interface RescueRow {
   readonly noGrowth: RescueOutcome;
   readonly grown: RescueOutcome;
   readonly healthy: RescueOutcome;
+  readonly watched: RescueOutcome;
 }
 
-/** The three arms of one random seed. */
+/** The four arms of one random seed. */
 export const rescueArms = async (options: Omit<RescueOptions, "growth" | "damage">): Promise<RescueRow> => {
   const damage: DamageConfig = { site: "random", kind: "dead", live: 2 };
   const noGrowth = await rescueTrial({ ...options, damage, growth: false });
   const grown = await rescueTrial({ ...options, damage, growth: true });
-  return { randomSeed: options.randomSeed, noGrowth, grown, healthy: await rescueTrial({ ...options, growth: true }) };
+  const healthy = await rescueTrial({ ...options, growth: false });
+  return { randomSeed: options.randomSeed, noGrowth, grown, healthy, watched: await rescueTrial({ ...options, growth: true }) };
 };
 
 export const loadBenchDataset = async (name: "mnist" | "fashion-mnist"): Promise<DatasetBuffers> => {
@@ -200,47 +203,130 @@ export const loadBenchDataset = async (name: "mnist" | "fashion-mnist"): Promise
   return (await loadDataset(config, { files: nodeFileSystem, folder: ".esper/datasets" })).buffers;
 };
 
-const isMain = process.argv[1] !== undefined && import.meta.url.endsWith(process.argv[1].split("/").at(-1) ?? "");
-if (isMain) {
+export interface RescueSummary {
+  readonly dataset: string;
+  readonly randomSeeds: number;
+  /** Hosts whose first trial began at the damaged layer. */
+  readonly found: number;
+  readonly kept: number;
+  /** (grown − no growth) / (healthy − no growth) of the test accuracy: per random seed, and of the sums. */
+  readonly recoveredMean: number;
+  readonly recoveredSd: number;
+  readonly recoveredPooled: number;
+  readonly accuracy: Readonly<
+    Record<"noGrowth" | "grown" | "healthy" | "watched", { readonly mean: number; readonly sd: number }>
+  >;
+  readonly falseTriggers: number;
+  readonly falseKept: number;
+  /** healthy − watched, in points of test accuracy. */
+  readonly watchingCostMean: number;
+  readonly watchingCostSd: number;
+}
+
+export const summarizeRescue = (dataset: string, rows: readonly RescueRow[]): RescueSummary => {
+  const accuracies = (arm: "noGrowth" | "grown" | "healthy" | "watched"): number[] => rows.map((row) => row[arm].testAccuracy);
+  const spread = (values: readonly number[]) => ({ mean: mean(values), sd: deviation(values) });
+  const recovered = rows.map(
+    ({ noGrowth, grown, healthy }) =>
+      (grown.testAccuracy - noGrowth.testAccuracy) / (healthy.testAccuracy - noGrowth.testAccuracy),
+  );
+  const costs = rows.map(({ healthy, watched }) => 100 * (healthy.testAccuracy - watched.testAccuracy));
+  return {
+    dataset,
+    randomSeeds: rows.length,
+    found: rows.filter(({ grown }) => grown.triggers[0]?.site === grown.damagedSite).length,
+    kept: rows.filter(({ grown }) => grown.kept > 0).length,
+    recoveredMean: mean(recovered),
+    recoveredSd: deviation(recovered),
+    recoveredPooled:
+      (mean(accuracies("grown")) - mean(accuracies("noGrowth"))) / (mean(accuracies("healthy")) - mean(accuracies("noGrowth"))),
+    accuracy: {
+      noGrowth: spread(accuracies("noGrowth")),
+      grown: spread(accuracies("grown")),
+      healthy: spread(accuracies("healthy")),
+      watched: spread(accuracies("watched")),
+    },
+    falseTriggers: rows.reduce((sum, { watched }) => sum + watched.triggers.length, 0),
+    falseKept: rows.reduce((sum, { watched }) => sum + watched.kept, 0),
+    watchingCostMean: mean(costs),
+    watchingCostSd: deviation(costs),
+  };
+};
+
+export const rescueTable = (summaries: readonly RescueSummary[]): string => {
+  const percent = (value: number): string => (100 * value).toFixed(1);
+  const cell = ({ mean: middle, sd }: { readonly mean: number; readonly sd: number }): string =>
+    `${percent(middle)} ± ${percent(sd)}`;
+  return table(
+    ["", ...summaries.map(({ dataset }) => dataset)],
+    [
+      ["random seeds", ...summaries.map((each) => String(each.randomSeeds))],
+      ["damaged layer found", ...summaries.map((each) => `${each.found} of ${each.randomSeeds}`)],
+      ["repair kept", ...summaries.map((each) => `${each.kept} of ${each.randomSeeds}`)],
+      ["test accuracy, damaged and left alone (%)", ...summaries.map((each) => cell(each.accuracy.noGrowth))],
+      ["test accuracy, grown (%)", ...summaries.map((each) => cell(each.accuracy.grown))],
+      ["test accuracy, never damaged (%)", ...summaries.map((each) => cell(each.accuracy.healthy))],
+      [
+        "recovered share, mean ± sd over random seeds (%)",
+        ...summaries.map((each) => cell({ mean: each.recoveredMean, sd: each.recoveredSd })),
+      ],
+      ["recovered share of the summed gaps (%)", ...summaries.map((each) => percent(each.recoveredPooled))],
+      [
+        "healthy hosts: triggers / kept",
+        ...summaries.map((each) => `${each.falseTriggers} / ${each.falseKept} of ${each.randomSeeds}`),
+      ],
+      [
+        "price of watching a healthy host (points)",
+        ...summaries.map((each) => `${each.watchingCostMean.toFixed(2)} ± ${each.watchingCostSd.toFixed(2)}`),
+      ],
+    ],
+  );
+};
+
+const describeRow = (name: string, { randomSeed, noGrowth, grown, healthy, watched }: RescueRow): string => {
+  const accuracies = [noGrowth, grown, healthy].map(({ testAccuracy }) => (100 * testAccuracy).toFixed(2)).join(" → ");
+  const where = grown.triggers.map(({ site, toSite }) => `${site}…${toSite}`).join(", ");
+  return `${name} seed ${randomSeed}: damaged ${grown.damagedSite}, grown at ${where || "nowhere"}, kept ${grown.kept}, ${accuracies}, false ${watched.triggers.length}`;
+};
+
+export interface RescueBenchOptions {
+  readonly name: "mnist" | "fashion-mnist";
+  readonly seeds: number;
+  readonly first?: number;
+  readonly epochs?: number;
+  readonly onRow?: (row: RescueRow, line: string) => void;
+}
+
+export const benchRescue = async ({ name, seeds, first = 1, epochs = 8, onRow }: RescueBenchOptions): Promise<RescueSummary> => {
+  const dataset = await loadBenchDataset(name);
+  const engine = await createEngine("native", { threads: 1 });
+  const config = EsperConfig.parse({ optimization: { epochs } });
+  const rows: RescueRow[] = [];
+  for (let index = 0; index < seeds; index++) {
+    const row = await rescueArms({ dataset, engine, randomSeed: first + index, config });
+    rows.push(row);
+    onRow?.(row, describeRow(name, row));
+  }
+  await engine.dispose();
+  return summarizeRescue(name, rows);
+};
+
+if (isMain(import.meta.url)) {
   const { values } = parseArgs({
     options: {
       dataset: { type: "string", default: "mnist" },
       seeds: { type: "string", default: "10" },
       first: { type: "string", default: "1" },
-      epochs: { type: "string", default: "5" },
+      epochs: { type: "string", default: "8" },
       json: { type: "boolean", default: false },
     },
   });
-  const name = values.dataset === "fashion-mnist" ? "fashion-mnist" : "mnist";
-  const dataset = await loadBenchDataset(name);
-  const engine = await createEngine("native", { threads: 1 });
-  const config = EsperConfig.parse({ optimization: { epochs: Number(values.epochs) } });
-  const rows: RescueRow[] = [];
-  for (let index = 0; index < Number(values.seeds); index++) {
-    const row = await rescueArms({ dataset, engine, randomSeed: Number(values.first) + index, config });
-    rows.push(row);
-    const { grown, noGrowth, healthy } = row;
-    if (values.json) console.log(JSON.stringify(row));
-    else {
-      const accuracies = [noGrowth, grown, healthy].map(({ testAccuracy }) => (100 * testAccuracy).toFixed(2)).join(" → ");
-      const where = grown.triggers.map(({ site, toSite }) => `${site}…${toSite}`).join(", ");
-      console.log(
-        `${name} seed ${row.randomSeed}: damaged ${grown.damagedSite}, grown at ${where || "nowhere"}, kept ${grown.kept}, ${accuracies}, false ${healthy.triggers.length}, ${grown.seconds.toFixed(1)} s`,
-      );
-    }
-  }
-  const total = (pick: (row: RescueRow) => number): number => rows.reduce((sum, row) => sum + pick(row), 0);
-  const lost = total(({ healthy, noGrowth }) => healthy.testAccuracy - noGrowth.testAccuracy);
-  const regained = total(({ grown, noGrowth }) => grown.testAccuracy - noGrowth.testAccuracy);
-  const found = rows.filter(({ grown }) => grown.triggers[0]?.site === grown.damagedSite).length;
-  const alarms = total(({ healthy }) => healthy.triggers.length);
-  const summary = {
-    dataset: name,
-    rows: rows.length,
-    found,
-    recovered: regained / lost,
-    alarms,
-    keptHealthy: total(({ healthy }) => healthy.kept),
-  };
-  console.log(JSON.stringify(summary));
+  const summary = await benchRescue({
+    name: values.dataset === "fashion-mnist" ? "fashion-mnist" : "mnist",
+    seeds: Number(values.seeds),
+    first: Number(values.first),
+    epochs: Number(values.epochs),
+    onRow: (row, line) => console.log(values.json ? JSON.stringify(row) : line),
+  });
+  print(summary, rescueTable([summary]));
 }

@@ -169,7 +169,7 @@ export const benchTrainStep = async ({ rounds, stepsPerRound }: TrainStepOptions
   });
 };
 
-const table = (rows: readonly TrainStepRow[]): string => {
+export const trainStepTable = (rows: readonly TrainStepRow[]): string => {
   const line = (name: string, ...cells: readonly string[]): string =>
     name.padEnd(32) + cells.map((cell) => cell.padStart(11)).join("");
   return [
@@ -182,5 +182,5 @@ const table = (rows: readonly TrainStepRow[]): string => {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const rows = await benchTrainStep({ rounds: 8, stepsPerRound: 25 });
-  console.log(process.argv.includes("--json") ? JSON.stringify(rows, null, 2) : table(rows));
+  console.log(process.argv.includes("--json") ? JSON.stringify(rows, null, 2) : trainStepTable(rows));
 }

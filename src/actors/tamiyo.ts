@@ -2,7 +2,7 @@
  * Tamiyo, the strategic controller: judges the health of every site and asks for a repair where the evidence holds.
  *
  * Y1 A decision is told whatever came of it; a command that Kasmina refused is told as refused, with her reason.
- * Y2 What Tamiyo remembers is small and is lost with her: the trigger then needs its successive checks again.
+ * Y2 What Tamiyo remembers of a run is small, outlives her in the node, and goes into the run's checkpoints.
  */
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
@@ -13,15 +13,21 @@ import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
 /** Runs remembered at once; the one not heard of for longest is forgotten. */
 const runsMax = 64;
 
+export type PolicyMemory = Map<string, PolicyState>;
+
 export interface TamiyoPorts {
   readonly morphogenetic: MorphogeneticConfig;
   /** Batches in one pass over the validation samples. */
   readonly validationBatches: number;
+  /** What she remembers, by run. */
+  readonly memory: PolicyMemory;
 }
 
-export const startTamiyo = (ports: ActorPorts, { morphogenetic, validationBatches }: TamiyoPorts): Promise<RunningChild> =>
+export const startTamiyo = (
+  ports: ActorPorts,
+  { morphogenetic, validationBatches, memory }: TamiyoPorts,
+): Promise<RunningChild> =>
   startActor("tamiyo", ports, async (scope) => {
-    const memory = new Map<string, PolicyState>();
     const remember = (runId: string, state: PolicyState): void => {
       memory.delete(runId);
       memory.set(runId, state);

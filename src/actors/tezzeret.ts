@@ -24,6 +24,7 @@ export const startTezzeret = (ports: ActorPorts, { forge, hashKey }: TezzeretPor
   startActor("tezzeret", ports, async (scope) => {
     await scope.on("compilation.blueprint.submitted", async (request, { traceId }) => {
       const outcome = await compile(scope, forge, hashKey, request);
+      scope.signal.throwIfAborted(); // T2: what failed because the actor ends is not an outcome.
       scope.log.info("compilation", { outcome: outcome.kind, seedId: request.seedId, runId: request.runId });
       const sent = await scope.bus.publish("compilation.kernel.ready", outcome, { traceId });
       if (sent.kind === "failed") throw new Error(`the outcome of a compilation could not be announced: ${sent.reason}`); // T2

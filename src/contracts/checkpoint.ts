@@ -16,6 +16,8 @@ export const CheckpointState = z.strictObject({
   session: z.unknown(),
   /** Kasmina's record of the boundary after that window: seeds and the plan that follows. Parsed by Kasmina. */
   boundary: z.unknown(),
+  /** What Tamiyo remembered of the run; absent when she had not heard of it. */
+  policy: z.unknown().optional(),
   /** Every transition of the run so far, so that a resumed run's log is complete in itself. */
   transitions: z.array(SeedTransition).max(1_000_000),
 });

@@ -105,8 +105,13 @@ export const createRunState = (setup: KasminaSetup, host: HostSummary): KasminaR
   signal: null,
 });
 
-/** A run that was stopped or paused goes on where it was. */
-export const reviveRun = (state: KasminaRunState): KasminaRunState => ({ ...state, stopReason: null, paused: false });
+/** A run that was stopped or paused goes on where it was; what waits to change the seeds still waits. */
+export const reviveRun = (state: KasminaRunState): KasminaRunState => ({
+  ...state,
+  stopReason: null,
+  paused: false,
+  pending: state.pending.filter(({ kind }) => kind === "germinate" || kind === "cull"),
+});
 
 /** The hidden layers: each holds `seedsPerSite` seeds. */
 export const seedSites = (host: HostSummary): readonly SiteSummary[] => host.sites.filter((site) => site.kind !== "output");

@@ -4,6 +4,7 @@ import type { RunContext, SavedRun } from "../actors/run-context.ts";
 import { startTolaria } from "../actors/tolaria.ts";
 import { runTopology } from "../actors/topology.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
+import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { ArmName, EsperConfig } from "../contracts/config.ts";
 import type { DatasetBuffers } from "../contracts/dataset.ts";
 import { describeError, InputError, ServiceError } from "../contracts/errors.ts";
@@ -11,8 +12,10 @@ import { SeedTransition } from "../contracts/lifecycle.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import { type Clock, delay } from "../contracts/ports.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
+import { acceptCommand } from "../machines/accept-command.ts";
 import { type KasminaRunState, reviveRun, seedIdAt } from "../machines/kasmina-state.ts";
 import { startRun } from "../machines/run-machine.ts";
+import type { PolicyState } from "../policy/decide.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import type { TrainingLane } from "../workers/lane.ts";
@@ -201,12 +204,13 @@ const sessionSpec = ({ runId, arm, config, engine, dataset }: ArmOptions): Sessi
 };
 
 const saveCheckpoint = async (
-  { runId, arm, config, stores }: ArmOptions,
+  { runId, arm, config, stores, services }: ArmOptions,
   epoch: number,
   elapsedMs: number,
   session: SavedRun["session"],
 ): Promise<string> => {
-  const boundary = stores.runs.loadRun(runId);
+  const boundary = stores.runs.loadRun(runId)?.snapshots ?? null;
+  const policy = services.policies.get(runId);
   const state: CheckpointState = {
     version: 1,
     runId,
@@ -216,7 +220,8 @@ const saveCheckpoint = async (
     rollbacks: 0,
     config,
     session: session.state,
-    boundary: boundary?.snapshots ?? null,
+    boundary: boundary === null ? null : withWaiting(boundary as KasminaRunState, stores.runs.pendingCommands(runId)),
+    ...(policy === undefined ? {} : { policy }),
     transitions: [...stores.runs.transitions(runId)],
   };
   const entry = await stores.checkpoints.save({ runId, epoch, tensors: session.tensors, state });
@@ -224,8 +229,12 @@ const saveCheckpoint = async (
   return entry.path;
 };
 
+/** The state of the last boundary with the commands that were accepted since: they wait for the next one, also after a resume. */
+const withWaiting = (state: KasminaRunState, commands: readonly KasminaControlCommand[]): KasminaRunState =>
+  commands.reduce((before, command) => acceptCommand(before, command).state, state);
+
 /** A checkpoint becomes the start of a run of its own: same seeds, same plan, and a log that tells the transitions again. */
-const loadCheckpoint = async ({ runId, arm, stores, clock }: ArmOptions, path: string): Promise<SavedRun> => {
+const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOptions, path: string): Promise<SavedRun> => {
   const { state, tensors } = await stores.checkpoints.load(path, CheckpointState);
   if (state.arm !== arm)
     throw new InputError(`expected a checkpoint of the arm ${arm}, got one of ${state.arm}: ${path}`, { file: path });
@@ -241,6 +250,7 @@ const loadCheckpoint = async ({ runId, arm, stores, clock }: ArmOptions, path: s
     snapshots: boundary === null ? null : reviveRun(boundary as KasminaRunState),
     transitions,
   });
+  if (state.policy !== undefined) services.policies.set(runId, relabel(state.policy) as PolicyState);
   stores.runs.enqueue(transitions.map((payload) => ({ subject: "system.events.seed", payload })));
   return { epoch: state.epoch, elapsedMs: state.elapsedMs, session: { tensors, state: session } };
 };

@@ -1,7 +1,7 @@
 /** The supervised services of a node: the root supervisor with its children, and the door through which runs are added. */
 import { startNissa } from "../actors/nissa.ts";
 import type { ActorPorts } from "../actors/shell.ts";
-import { startTamiyo } from "../actors/tamiyo.ts";
+import { type PolicyMemory, startTamiyo } from "../actors/tamiyo.ts";
 import { startTezzeret } from "../actors/tezzeret.ts";
 import { nodeTopology } from "../actors/topology.ts";
 import { startUrza } from "../actors/urza.ts";
@@ -38,6 +38,8 @@ export interface Services {
   readonly actorPorts: ActorPorts;
   /** The bus as it is now; another one after Oona was restarted. */
   readonly oona: () => Oona;
+  /** What Tamiyo remembers of each run. */
+  readonly policies: PolicyMemory;
   stop(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   const { services } = config;
   let oona: Oona | undefined;
   let announcer: Bus | undefined;
+  const policies: PolicyMemory = new Map();
 
   const current = (): Oona => {
     if (oona === undefined) throw new ServiceError("the bus is down; its supervisor is restarting it");
@@ -104,7 +107,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         urza: () => startUrza(actorPorts, stores.library),
         nissa: () => startNissa(actorPorts, { sink: stores.events, watch }),
         tezzeret: () => startTezzeret(actorPorts, { forge, hashKey: kernelKeyHash }),
-        tamiyo: () => startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches }),
+        tamiyo: () => startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches, memory: policies }),
       },
       services,
     ),
@@ -115,7 +118,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     if (told !== undefined) announce(told);
   });
   await supervisor.start();
-  return { supervisor, actorPorts, oona: current, stop: () => supervisor.stop("the node ends") };
+  return { supervisor, actorPorts, oona: current, policies, stop: () => supervisor.stop("the node ends") };
 };
 
 /** The part of supervision that people and logs want to hear of. */

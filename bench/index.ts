@@ -1,0 +1,85 @@
+/**
+ * All benches in one run: `npm run bench [-- NAME …] [-- --quick] [-- --write]`. `--write` puts the results into bench/RESULTS.md.
+ * Nothing else should run on the machine meanwhile.
+ */
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { benchBus, busTable } from "./bus.ts";
+import { benchCommand, commandTable } from "./command.ts";
+import { benchDecision, decisionTable } from "./decision.ts";
+import { benchDormant, dormantTable } from "./dormant.ts";
+import { benchForge, forgeTable } from "./forge.ts";
+import { benchRescue, type RescueSummary, rescueTable } from "./growth-rescue.ts";
+import { machineLine } from "./support.ts";
+import { benchTrainStep, trainStepTable } from "./train-step.ts";
+
+interface Bench {
+  readonly title: string;
+  readonly target: string;
+  run(quick: boolean): Promise<string>;
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  rescue: {
+    title: "Rescue: MLP 784-64-64-64-10, one hidden layer with 62 of 64 units dead, Adam, 8 passes of FLOPs in every arm",
+    target: "found ≥ 95 %, recovered ≥ 80 %, at most 1 trigger and nothing kept on 20 healthy hosts",
+    run: async (quick) => {
+      const summaries: RescueSummary[] = [];
+      for (const name of ["mnist", "fashion-mnist"] as const) {
+        summaries.push(await benchRescue({ name, seeds: quick ? 2 : 10, onRow: (_, line) => console.error(line) }));
+      }
+      return rescueTable(summaries);
+    },
+  },
+  "train-step": {
+    title: "Training step: 784-128-128-10, batch 128, Adam",
+    target: "native ≥ 10 × tensorflow.js on wasm as shipped",
+    run: async (quick) => `\`\`\`\n${trainStepTable(await benchTrainStep({ rounds: quick ? 2 : 8, stepsPerRound: 25 }))}\n\`\`\``,
+  },
+  dormant: {
+    title: "Dormant seeds: a host step with N seeds asleep, boundary included, against the host alone",
+    target: "overhead < 0.5 %",
+    run: async (quick) => dormantTable(await benchDormant({ rounds: quick ? 4 : 40 })),
+  },
+  forge: {
+    title: "Training while Tezzeret's lane compiles kernel after kernel",
+    target: "median within 5 %",
+    run: async (quick) => forgeTable(await benchForge({ rounds: quick ? 3 : 30 })),
+  },
+  decision: {
+    title: "Tamiyo's decision: telemetry in, command out, without the network",
+    target: "p99 < 10 ms, goal 1 ms",
+    run: async (quick) => decisionTable(benchDecision({ decisions: quick ? 500 : 5_000 })),
+  },
+  command: {
+    title: "A command over NATS while training runs",
+    target: "p99 < 10 ms",
+    run: async (quick) => commandTable(await benchCommand({ commands: quick ? 100 : 1_000 })),
+  },
+  bus: {
+    title: "The bus alone",
+    target: "–",
+    run: async (quick) => busTable(await benchBus(quick ? { requests: 200, publishes: 200 } : {})),
+  },
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, write: { type: "boolean", default: false } },
+});
+const chosen = positionals.length === 0 ? Object.keys(benches) : positionals;
+const sections: string[] = [];
+for (const name of chosen) {
+  const bench = benches[name];
+  if (bench === undefined) throw new Error(`expected one of ${Object.keys(benches).join(", ")}, got ${name}`);
+  console.error(`— ${name}`);
+  const section = `## ${bench.title}\n\nTarget: ${bench.target}.\n\n${await bench.run(values.quick)}\n`;
+  console.log(section);
+  sections.push(section);
+}
+if (values.write) {
+  const file = fileURLToPath(new URL("RESULTS.md", import.meta.url));
+  const head = `# Results\n\nWritten by \`npm run bench -- --write\` on ${machineLine()}. Times are medians; compare ratios, not milliseconds.\n`;
+  writeFileSync(file, [head, ...sections].join("\n"));
+}
