@@ -21,7 +21,7 @@ const folders = {
   actors: {
     src: ["contracts", "machines", "policy", "supervision", "store", "workers/lane.ts", "workers/session-state.ts", "bus/bus.ts"],
     npm: ["zod", "xstate"],
-    core: ["path"],
+    core: ["path", "crypto"],
   },
 };
 

@@ -21,6 +21,7 @@ import { contentHash } from "../src/graph/hash.ts";
 import { acceptCommand, createRunState, decideBoundary } from "../src/machines/boundary.ts";
 import { decide, emptyPolicy, learn } from "../src/policy/decide.ts";
 import { nodeFileSystem } from "../src/store/file-system.ts";
+import { kernelKeyHash } from "../src/store/library.ts";
 import { compileKernel } from "../src/workers/session/forge.ts";
 import { Session } from "../src/workers/session/session.ts";
 import { deviation, isMain, mean, print, table } from "./support.ts";
@@ -128,7 +129,17 @@ export const rescueTrial = async (options: RescueOptions): Promise<RescueOutcome
     const kernelHash = contentHash(artifact);
     kernels[kernelHash] = artifact;
     const { blueprintHash, parameters } = artifact;
-    return { kind: "ready", runId, seedId, kernelHash, blueprintHash, parameters, flops: {}, compileMs: 0 };
+    return {
+      kind: "ready",
+      runId,
+      seedId,
+      keyHash: kernelKeyHash(key),
+      kernelHash,
+      blueprintHash,
+      parameters,
+      flops: {},
+      compileMs: 0,
+    };
   };
 
   const nextPlan = async (): Promise<EpochPlan | undefined> => {

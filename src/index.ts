@@ -16,7 +16,6 @@
 
 export type { Bus, MessageContext, PublishOutcome, RequestOutcome } from "./bus/bus.ts";
 export { connectOperator } from "./bus/create.ts";
-export type { NodeHandle, NodePorts, NodeView, RunNode, RunNodeOptions, RunNodeResult } from "./cli/view.ts";
 export { type ConfigOverride, loadConfig } from "./config/load.ts";
 export { EsperConfig } from "./contracts/config.ts";
 export { Envelope } from "./contracts/envelope.ts";
@@ -26,5 +25,6 @@ export { type Clock, type Entropy, type Log, silentLog } from "./contracts/ports
 export { Report } from "./contracts/report.ts";
 export { type PayloadOf, type SubjectName, subjects } from "./contracts/subjects.ts";
 export { machines } from "./machines/catalogue.ts";
+export type { NodeHandle, NodePorts, NodeView, RunNode, RunNodeOptions, RunNodeResult } from "./node/api.ts";
 export { runNode } from "./node/node.ts";
 export { createFileLog, createSystemClock, createSystemEntropy } from "./ports/system.ts";

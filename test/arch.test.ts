@@ -97,7 +97,7 @@ const planted: Readonly<Record<string, readonly { readonly file: string; readonl
   "one-libsql-importer": [{ file: "store/planted-d.ts", text: 'import "libsql";' }],
   "engine-owns-backends": [{ file: "workers/session/planted-d.ts", text: 'import "onnxruntime-node";' }],
   "lanes-own-piscina": [{ file: "cli/planted-d.ts", text: 'import "piscina";' }],
-  "nothing-imports-the-shell": [{ file: "index-planted.ts", text: 'import "./cli/view.ts";' }],
+  "nothing-imports-the-shell": [{ file: "index-planted.ts", text: 'import "./cli/context.ts";' }],
   "no-unresolved": [{ file: "graph/planted-z.ts", text: 'import "./nowhere.ts";' }],
   "no-dev-dependency": [{ file: "cli/planted-e.ts", text: 'import "fast-check";' }],
 };

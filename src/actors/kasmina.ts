@@ -10,12 +10,13 @@ import type { CommandReceipt, KasminaControlCommand } from "../contracts/command
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import { ContractError } from "../contracts/errors.ts";
-import type { BoundaryReply } from "../contracts/plan.ts";
+import type { BoundaryReply, EpochPlan } from "../contracts/plan.ts";
 import type { PayloadOf } from "../contracts/subjects.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type Decided, decideBoundary } from "../machines/boundary.ts";
 import { createRunState, type KasminaRunState, type KasminaSetup } from "../machines/kasmina-state.ts";
-import { skipAhead, unansweredCompilation } from "../machines/recovery.ts";
+import { recover, unansweredCompilation } from "../machines/recovery.ts";
+import { kernelKeyHash } from "../store/library.ts";
 import type { OutboxMessage, RunStore } from "../store/run-store.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import { LiveSeeds } from "./live-seeds.ts";
@@ -51,6 +52,7 @@ class Kasmina {
   #seeds: LiveSeeds | undefined;
   #compilations: CompilationOutcome[] = [];
   #held = false;
+  #waitingSinceMs: number | undefined;
 
   constructor(scope: ActorScope, run: RunContext, own: KasminaPorts) {
     this.#scope = scope;
@@ -81,8 +83,11 @@ class Kasmina {
     this.#seeds?.stop();
   }
 
+  /** An outcome of another run, or of an earlier trial of the same seed, is nobody's. */
   compiled(outcome: CompilationOutcome): void {
-    if (outcome.runId !== this.#run.runId) return;
+    const waiting = this.#state === undefined ? undefined : unansweredCompilation(this.#state);
+    if (outcome.runId !== this.#run.runId || waiting?.seedId !== outcome.seedId) return;
+    if (outcome.keyHash !== kernelKeyHash(waiting.key)) return;
     this.#compilations = [...this.#compilations.filter(({ seedId }) => seedId !== outcome.seedId), outcome];
   }
 
@@ -92,14 +97,13 @@ class Kasmina {
     const { host, epoch, flopsMax } = question.status;
     const state = this.#state ?? createRunState(this.#setup(flopsMax), host);
     if (this.#seeds === undefined) this.#adopt(state);
-    const input = { nowEpoch: epoch, host, result: question.result, compilations: this.#compilations };
+    const recovery = recover(state, { nowEpoch: epoch, result: question.result });
+    if (recovery.kind !== "in_step") this.#scope.log.warn("an answer at a boundary was lost", { epoch, recovery: recovery.kind });
+    if (recovery.kind === "stopped") return { kind: "stop", reason: recovery.reason };
+    if (recovery.kind === "postponed") return this.#postpone(recovery.state, recovery.plan);
 
-    let decision = decideBoundary(state, input);
-    if (decision.kind === "out_of_step") {
-      this.#scope.log.warn("the lane went on by itself", { reason: decision.reason });
-      const ahead = skipAhead(state, epoch);
-      if (ahead !== undefined) decision = decideBoundary(ahead, input);
-    }
+    const input = { nowEpoch: epoch, host, result: question.result, compilations: this.#dueCompilations(state) };
+    const decision = decideBoundary(recovery.kind === "ahead" ? recovery.state : state, input);
     if (decision.kind === "out_of_step") throw new ContractError(`run ${this.#run.runId}: ${decision.reason}`);
     if (decision.kind === "repeated") return decision.reply;
     this.#held = decision.reply.kind === "pause";
@@ -173,11 +177,42 @@ class Kasmina {
       ],
     });
     this.#state = decision.state;
+    if (unansweredCompilation(decision.state) === undefined) this.#waitingSinceMs = undefined;
     this.#seeds?.follow(decision.state, decision.steps);
     this.#compilations = this.#compilations.filter(({ seedId }) => unansweredCompilation(decision.state)?.seedId === seedId);
-    await this.#outbox.flush();
+    // Not awaited: training does not wait for the stream. What is not sent yet is in the database.
+    void this.#outbox.flush();
     if (decision.health !== undefined) await this.#scope.bus.publish("telemetry.seed.health", decision.health);
     return stored;
+  }
+
+  /** K2, for a plan that is given a second time. */
+  #postpone(state: KasminaRunState, plan: EpochPlan): BoundaryReply {
+    const reply = { kind: "run", plan } as const;
+    const { runId } = this.#run;
+    this.#own.runs.recordBoundary({
+      runId,
+      epoch: plan.epoch,
+      reply,
+      snapshots: state,
+      transitions: [],
+      appliedCommands: [],
+      outbox: [],
+    });
+    this.#state = state;
+    return reply;
+  }
+
+  /** What came back from the forge; past its deadline a seed that still waits is told that nothing will. */
+  #dueCompilations(state: KasminaRunState): readonly CompilationOutcome[] {
+    const waiting = unansweredCompilation(state);
+    const { runId } = this.#run;
+    if (waiting === undefined || this.#compilations.length > 0) return this.#compilations;
+    this.#waitingSinceMs ??= this.#scope.clock.nowMs();
+    const { compileTimeoutMs } = this.#own.morphogenetic;
+    if (this.#scope.clock.nowMs() <= this.#waitingSinceMs + 2 * compileTimeoutMs) return [];
+    const reason = `the forge told nothing within ${2 * compileTimeoutMs} ms (twice morphogenetic.compileTimeoutMs)`;
+    return [{ kind: "failed", runId, seedId: waiting.seedId, keyHash: kernelKeyHash(waiting.key), reason }];
   }
 
   /** A command as it is told: with the run whose log it belongs to. */

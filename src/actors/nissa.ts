@@ -2,11 +2,14 @@
  * Nissa, observability: writes every event of a run to its log and shows it to whoever watches.
  *
  * N1 A durable event is acknowledged only after it is in the log.
- * N2 An event that the log already holds is not shown again.
+ * N2 A log that cannot be written, on a full disk for example, is tried again until it can: the stream keeps the events meanwhile.
+ * N3 An event that the log already holds is not shown again.
  */
 import type { MessageContext } from "../bus/bus.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import { schemaVersion } from "../contracts/envelope.ts";
+import { describeError } from "../contracts/errors.ts";
+import { delay } from "../contracts/ports.ts";
 import { type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import { type ActorPorts, startActor } from "./shell.ts";
@@ -23,10 +26,23 @@ export interface NissaPorts {
   readonly watch: (envelope: Envelope) => void;
 }
 
+/** Wait before a log is written again. */
+const retryMs = 1_000;
+
 const listensTo = subjectNames.filter((name) => (subjects[name].listeners as readonly string[]).includes("nissa"));
 
 export const startNissa = (ports: ActorPorts, { sink, watch }: NissaPorts): Promise<RunningChild> =>
-  startActor("nissa", ports, async ({ on }) => {
+  startActor("nissa", ports, async ({ on, clock, log, signal }) => {
+    const append = async (runId: string | undefined, envelope: Envelope): Promise<boolean> => {
+      for (;;) {
+        try {
+          return await sink.append(runId, envelope);
+        } catch (error) {
+          log.error("an event could not be logged", { runId, subject: envelope.subject, reason: describeError(error) });
+          await delay(clock, retryMs, signal); // N2
+        }
+      }
+    };
     const handle =
       (subject: SubjectName) =>
       async (payload: unknown, context: MessageContext): Promise<void> => {
@@ -40,7 +56,7 @@ export const startNissa = (ports: ActorPorts, { sink, watch }: NissaPorts): Prom
           payload,
         };
         const durable = "stream" in subjects[subject];
-        if (durable && !(await sink.append(runIdOf(payload), envelope))) return; // N1, N2
+        if (durable && !(await append(runIdOf(payload), envelope))) return; // N1, N3
         watch(envelope);
       };
     for (const subject of listensTo) await on(subject, handle(subject));

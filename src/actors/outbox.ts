@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Bus } from "../bus/bus.ts";
 import type { Log } from "../contracts/ports.ts";
-import { type InputOf, type SubjectName, subjectNames } from "../contracts/subjects.ts";
+import { type InputOf, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
 import type { RunStore } from "../store/run-store.ts";
 
 const batchMessages = 256;
@@ -20,8 +20,10 @@ export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log:
       const messages = runs.pendingOutbox(batchMessages);
       if (messages.length === 0) return;
       for (const { id, subject, payload } of messages) {
-        if (!isSubject(subject)) {
-          log.error("a message in the outbox has no known subject and is dropped", { id, subject });
+        // One that can never be sent must not hold up those behind it.
+        const problem = isSubject(subject) ? subjects[subject].payload.safeParse(payload).error?.message : "no such subject";
+        if (problem !== undefined || !isSubject(subject)) {
+          log.error("a message in the outbox does not fit its subject and is dropped", { id, subject, problem });
         } else {
           const sent = await bus.publish(subject, payload as InputOf<typeof subject>, {
             messageId: messageIdOf(id, subject, payload),

@@ -4,7 +4,7 @@ import type { DatasetBuffers } from "../contracts/dataset.ts";
 import type { Validation } from "../contracts/measure.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
-import type { RunSnapshot } from "../machines/run-machine.ts";
+import type { CountedRollbacks, RunSnapshot } from "../machines/run-machine.ts";
 import type { TrainingLane } from "../workers/lane.ts";
 import type { SessionSnapshot } from "../workers/session-state.ts";
 
@@ -12,6 +12,7 @@ import type { SessionSnapshot } from "../workers/session-state.ts";
 export interface SavedRun {
   readonly epoch: number;
   readonly elapsedMs: number;
+  readonly rollbacks: CountedRollbacks;
   readonly session: SessionSnapshot;
 }
 

@@ -40,6 +40,7 @@ const compile = async (
 ): Promise<CompilationOutcome> => {
   const { bus, clock } = scope;
   const startMs = clock.monotonicMs();
+  const keyHash = hashKey(key);
   let job = startCompileJob({ seedId, deadlineAtMs });
   const step = (event: Untimed<CompileJobEvent>): void => {
     const taken = stepCompileJob(job, { ...event, atMs: clock.nowMs() });
@@ -48,11 +49,12 @@ const compile = async (
   };
   const outcome = (artifact?: CompiledKernelArtifact): CompilationOutcome => {
     const { kernelHash, reason } = job.context;
-    if (job.value !== "ready" || kernelHash === null || artifact === undefined) return { kind: "failed", runId, seedId, reason };
-    return ready(runId, seedId, kernelHash, artifact, clock.monotonicMs() - startMs);
+    if (job.value !== "ready" || kernelHash === null || artifact === undefined)
+      return { kind: "failed", runId, seedId, keyHash, reason };
+    return ready({ runId, seedId, keyHash }, kernelHash, artifact, clock.monotonicMs() - startMs);
   };
 
-  const known = await bus.request("library.kernel.find", { keyHash: hashKey(key) });
+  const known = await bus.request("library.kernel.find", { keyHash });
   if (known.kind === "reply" && known.value.kind === "found") {
     const kernel = await fetchAsset(scope, "kernel", known.value.hash);
     if (kernel.kind === "found") {
@@ -106,15 +108,13 @@ const stored = async (scope: ActorScope, put: InputOf<"library.asset.put">): Pro
 };
 
 const ready = (
-  runId: string,
-  seedId: string,
+  asked: { readonly runId: string; readonly seedId: string; readonly keyHash: string },
   kernelHash: string,
   kernel: CompiledKernelArtifact,
   compileMs: number,
 ): CompilationOutcome => ({
   kind: "ready",
-  runId,
-  seedId,
+  ...asked,
   kernelHash,
   blueprintHash: kernel.blueprintHash,
   parameters: kernel.parameters,

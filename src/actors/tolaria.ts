@@ -187,8 +187,8 @@ class Tolaria {
       if (outcome.kind === "reply") return outcome.value;
       this.#scope.signal.throwIfAborted();
       this.#scope.log.warn("Kasmina did not answer at a boundary", { epoch: status.epoch, attempt, reason: outcome.reason });
-      const hostOnly = result === undefined || (result.work === "host" && result.anomalies.length === 0 && !result.budgetUsed);
-      if (hostOnly && attempt > 1) return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
+      const alone = result === undefined || (result.work === "host" && result.anomalies.length === 0 && !result.budgetUsed);
+      if (alone && this.#life !== "paused" && attempt > 1) return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
       if (attempt >= this.#run.boundaryAttemptsMax)
         throw new TrainingError(`Kasmina did not answer at the boundary after window ${status.epoch}: ${outcome.reason}`);
       await delay(this.#scope.clock, this.#run.boundaryRetryMs, this.#scope.signal);
@@ -255,9 +255,10 @@ class Tolaria {
     const { runId, arm, lane, spec } = this.#run;
     const { complete, reason } = this.#run.machine.context;
     const outcome = this.#life === "failed" ? "failed" : complete ? "done" : "stopped";
+    // Before the checkpoint, so that it says that the test data were read.
+    if (outcome === "done") this.#run.test ??= this.#expectDone(await lane.test(runId), "read the test data");
     // What a failed run leaves behind is the state before the anomaly.
     await this.#checkpoint(status.epoch, outcome === "failed" ? lastGood : undefined);
-    if (outcome === "done") this.#run.test ??= this.#expectDone(await lane.test(runId), "read the test data");
     const { test } = this.#run;
     const damage =
       spec.damage === undefined || status.damagedSite === undefined

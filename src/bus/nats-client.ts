@@ -51,7 +51,7 @@ const authCodes: readonly string[] = [
 ];
 
 /** A URL without the password that may stand in it. */
-export const publicUrl = (url: string): string => url.replace(/\/\/[^@/]*@/, "//");
+export const publicUrl = (url: string): string => url.replace(/\/\/.*@/, "//");
 
 /** @throws ServiceError: the server cannot be reached, refuses the password, or lacks JetStream */
 export const openConnection = async (options: ConnectionOptions): Promise<NatsConnection> => {

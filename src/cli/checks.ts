@@ -7,12 +7,12 @@ import { findNatsServer } from "../bus/find-server.ts";
 import { systemProcesses } from "../bus/server-process.ts";
 import { type DatasetConfig, type EsperConfig, NatsConfig } from "../contracts/config.ts";
 import { describeError } from "../contracts/errors.ts";
+import { silentLog } from "../contracts/ports.ts";
 import { loadDataset } from "../data/datasets.ts";
 import { selectEngine } from "../engine/select.ts";
 import { openDatabase } from "../store/database.ts";
 import { nodeFileSystem } from "../store/file-system.ts";
 import type { CliContext } from "./context.ts";
-import { silentLog } from "../contracts/ports.ts";
 
 /** `failed` stops a node; `absent` does not. */
 export interface Check {

@@ -1,7 +1,7 @@
 /** What commands may touch of the process. `main` fills it with the real things; tests with their own. */
 import type { Clock, Entropy } from "../contracts/ports.ts";
+import type { RunNode } from "../node/api.ts";
 import type { FileLog, LogOptions } from "../ports/system.ts";
-import type { RunNode } from "./view.ts";
 
 /** Standard output or error. */
 export type TerminalStream = NodeJS.WritableStream & {

@@ -2,8 +2,8 @@
 import { type BusPorts, connectOperator } from "../bus/create.ts";
 import { type CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
 import { ContractError, InputError, ServiceError } from "../contracts/errors.ts";
-import type { CliContext } from "./context.ts";
 import { silentLog } from "../contracts/ports.ts";
+import type { CliContext } from "./context.ts";
 
 export type CommandFields = Readonly<Record<string, unknown>> & { readonly kind: KasminaControlCommand["kind"] };
 

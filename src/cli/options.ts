@@ -89,3 +89,18 @@ export const trainOverrides = (options: TrainOptions): ConfigOverride[] => {
   }
   return overrides;
 };
+
+/** What decides a run: the part of a configuration that a checkpoint must agree with. */
+const decisiveKeys = ["model", "dataset", "optimization", "damage", "randomSeed"] as const;
+
+/** What the person asked for in words, options and file: beside --resume the checkpoint must hold the same. */
+export const askedOf = (
+  options: TrainOptions,
+  config: EsperConfig,
+): readonly { readonly path: string; readonly value: unknown }[] => {
+  const told = trainOverrides(options)
+    .filter(({ path: [first] }) => decisiveKeys.some((key) => key === first) || first === "morphogenetic")
+    .map(({ path, value }) => ({ path: path.join("."), value }));
+  const file = options.config === undefined ? [] : decisiveKeys.map((key) => ({ path: key, value: config[key] }));
+  return [...told, ...file];
+};

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { EsperConfig } from "../contracts/config.ts";
 import { describeError, EsperError } from "../contracts/errors.ts";
+import type { RunNodeOptions } from "../node/api.ts";
 import type { CliContext, GlobalOptions } from "./context.ts";
 import { exitCodeInterrupted } from "./exit-codes.ts";
 import { createColors, wantsColor } from "./view/colors.ts";
@@ -11,6 +12,8 @@ export interface RunRequest {
   readonly config: EsperConfig;
   readonly options: GlobalOptions & { readonly json?: boolean };
   readonly resume?: string | undefined;
+  /** What was asked for in words: a checkpoint must not hold something else. */
+  readonly asked?: RunNodeOptions["asked"];
   readonly reportFile?: string | undefined;
 }
 
@@ -39,7 +42,7 @@ const reportPath = (context: CliContext, config: EsperConfig): string => {
  * written; the second one ends the process at once.
  */
 export const runArms = async (context: CliContext, request: RunRequest): Promise<number> => {
-  const { config, options, resume } = request;
+  const { config, options, resume, asked = [] } = request;
   const reportFile = request.reportFile ?? reportPath(context, config);
   const view = createView(context, request);
   const controller = new AbortController();
@@ -65,7 +68,7 @@ export const runArms = async (context: CliContext, request: RunRequest): Promise
       view,
       signal: controller.signal,
       reportFile,
-      ...(resume === undefined ? {} : { resume }),
+      ...(resume === undefined ? {} : { resume, asked }),
     });
     view.finish(result.report, reportFile);
     return controller.signal.aborted ? exitCodeInterrupted : result.exitCode;

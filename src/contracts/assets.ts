@@ -56,7 +56,7 @@ export const KernelKey = z.strictObject({
 });
 export type KernelKey = z.infer<typeof KernelKey>;
 
-/** A blueprint compiled into step variants of one host (E13). Program bytes are base64. */
+/** A blueprint compiled into step variants of one host. Program bytes are base64. */
 export const CompiledKernelArtifact = z.strictObject({
   schemaVersion: z.literal(1),
   key: KernelKey,
@@ -79,7 +79,7 @@ export const KernelTags = z.strictObject({
 });
 export type KernelTags = z.infer<typeof KernelTags>;
 
-/** The story of one trial, told when it ended (E18). */
+/** The story of one trial, told when it ended. */
 export const FieldReport = z.strictObject({
   runId: z.string(),
   seedId: z.string(),

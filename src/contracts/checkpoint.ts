@@ -10,7 +10,8 @@ export const CheckpointState = z.strictObject({
   /** The last complete window. */
   epoch: z.int().min(0),
   elapsedMs: z.number().min(0),
-  rollbacks: z.int().min(0),
+  /** Host step last rolled back to, how often in a row, and how often in all. */
+  rollbacks: z.strictObject({ place: z.int().min(0).nullable(), rollbacksHere: z.int().min(0), rollbacks: z.int().min(0) }),
   config: EsperConfig,
   /** The lane's session: host graph, step counts, random state, data cursors. Parsed by the lane. */
   session: z.unknown(),

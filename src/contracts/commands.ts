@@ -24,7 +24,7 @@ export const BlueprintRequest = z.strictObject({
 });
 export type BlueprintRequest = z.infer<typeof BlueprintRequest>;
 
-/** What Tamiyo wants of the host, with its grounds (E17). */
+/** What Tamiyo wants of the host, with its grounds. */
 export const AdaptationSignal = z.strictObject({
   rule: z.string(),
   reason: z.string(),

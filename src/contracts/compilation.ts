@@ -1,6 +1,7 @@
 /** The unit of work for Tezzeret and its answer. */
 import { z } from "zod";
 import { KernelKey } from "./assets.ts";
+import { ContentHash } from "./ids.ts";
 
 export const CompilationRequest = z.strictObject({
   runId: z.string(),
@@ -15,6 +16,8 @@ export const CompilationOutcome = z.discriminatedUnion("kind", [
     kind: z.literal("ready"),
     runId: z.string(),
     seedId: z.string(),
+    /** SHA-256 of the key's canonical JSON: which request this answers. */
+    keyHash: ContentHash,
     kernelHash: z.string(),
     blueprintHash: z.string(),
     parameters: z.int().min(0),
@@ -22,6 +25,6 @@ export const CompilationOutcome = z.discriminatedUnion("kind", [
     flops: z.record(z.string(), z.number().min(0)),
     compileMs: z.number().min(0),
   }),
-  z.strictObject({ kind: z.literal("failed"), runId: z.string(), seedId: z.string(), reason: z.string() }),
+  z.strictObject({ kind: z.literal("failed"), runId: z.string(), seedId: z.string(), keyHash: ContentHash, reason: z.string() }),
 ]);
 export type CompilationOutcome = z.infer<typeof CompilationOutcome>;

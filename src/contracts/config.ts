@@ -6,6 +6,8 @@ import { z } from "zod";
 import { OptimizerConfig } from "./optimizer.ts";
 
 const fraction = z.number().min(0).max(1);
+/** One-sided: below one half the bound would lie on the wrong side of the mean. */
+const confidence = z.number().min(0.5).max(0.999999);
 
 export const ModelConfig = z.discriminatedUnion("name", [
   z.strictObject({
@@ -125,16 +127,12 @@ export const MorphogeneticConfig = z.strictObject({
         .union([z.literal("auto"), z.int().min(1).max(8192)])
         .default("auto")
         .describe("Width of the bypass; `auto` is the widest layer of its span."),
-      objective: z
-        .enum(["task", "reconstruction"])
-        .default("task")
-        .describe("What the kernel learns alone. `reconstruction` never helped in our measurements."),
     })
     .prefault({}),
   training: z
     .strictObject({
       steps: z.int().min(1).default(98).describe("Steps of the kernel alone, with the host frozen."),
-      confidence: fraction.default(0.99).describe("One-sided confidence of the gate on validation loss."),
+      confidence: confidence.default(0.99).describe("One-sided confidence of the gate on validation loss."),
     })
     .prefault({}),
   grafting: z
@@ -170,7 +168,7 @@ export const MorphogeneticConfig = z.strictObject({
     })
     .prefault({}),
   evaluation: z
-    .strictObject({ confidence: fraction.default(0.99).describe("One-sided confidence of the with/without screen.") })
+    .strictObject({ confidence: confidence.default(0.99).describe("One-sided confidence of the with/without screen.") })
     .prefault({}),
   fineTuning: z
     .strictObject({
@@ -180,7 +178,7 @@ export const MorphogeneticConfig = z.strictObject({
         .default(100)
         .describe("Joint steps of kernel and host; the twin gets the same batches and equal FLOPs."),
       gainMin: fraction.default(0.01).describe("The verdict's lower bound must exceed this fraction of the twin's loss."),
-      confidence: fraction.default(0.99).describe("One-sided confidence of the verdict."),
+      confidence: confidence.default(0.99).describe("One-sided confidence of the verdict."),
     })
     .prefault({}),
   kernelLearningRateScale: z.number().positive().default(1).describe("The kernel's learning rate as a multiple of the host's."),
@@ -204,7 +202,7 @@ export const MorphogeneticConfig = z.strictObject({
     .min(0)
     .default(2)
     .describe(
-      "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that a run does not depend on the forge's speed.",
+      "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that equal runs take it at the same window; one that is later is taken when it comes, and the run then depends on the forge's speed.",
     ),
   kernelLatencyMsMax: z.number().positive().default(250).describe("Gate 2: median time of the dry run on one batch."),
   kernelCacheBytesMax: z

@@ -1,5 +1,5 @@
 /**
- * The seed state that the main thread and a training lane share: structure of arrays in one SharedArrayBuffer (E43).
+ * The seed state that the main thread and a training lane share: structure of arrays in one SharedArrayBuffer.
  *
  * S1 A column has one writer: the main thread writes lifecycle, kernel slot and control words; the lane writes alpha, health and step.
  * S2 Control words and codes are read and written with Atomics, so that a command reaches a lane that does not yield.

@@ -4,7 +4,7 @@ import { LifecycleState } from "./lifecycle.ts";
 import { SpanEnergy } from "./measure.ts";
 import { EpochResult, HostSummary } from "./plan.ts";
 
-/** Health of one site as its seed sees it (E15). */
+/** Health of one site as its seed sees it. */
 export const SeedHealth = z.strictObject({
   seedId: z.string(),
   site: z.string(),
@@ -37,7 +37,7 @@ export const HealthSignal = z.strictObject({
 });
 export type HealthSignal = z.infer<typeof HealthSignal>;
 
-/** The whole state of a run after a window (E16). */
+/** The whole state of a run after a window. */
 export const SystemStatePacket = z.strictObject({
   runId: z.string(),
   arm: z.string(),

@@ -71,7 +71,8 @@ const willBePaused = (state: KasminaRunState): boolean =>
 const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | undefined => {
   if (state.stopReason !== null || state.pending.some((each) => each.kind === "stop"))
     return { code: "stopping", reason: `run ${state.setup.runId} is stopping: ${state.stopReason ?? "a stop was accepted"}` };
-  if (state.pending.length >= pendingCommandsMax)
+  // A run that is full of commands can still be resumed and stopped.
+  if (state.pending.length >= pendingCommandsMax && command.kind !== "resume" && command.kind !== "stop")
     return { code: "limit", reason: `${state.pending.length} commands wait for the boundary; at most ${pendingCommandsMax}` };
   switch (command.kind) {
     case "germinate":
@@ -79,6 +80,8 @@ const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | unde
     case "cull": {
       if (locateSeed(state, command.seedId) === undefined)
         return { code: "unknown_seed", reason: `expected a seed of this run, got ${command.seedId}; ask for the status` };
+      if (state.pending.some((each) => each.kind === "cull" && each.seedId === command.seedId))
+        return { code: "illegal_transition", reason: `a cull of ${command.seedId} was accepted and waits for the boundary` };
       const present = seedStateOf(seedSnapshot(state, command.seedId).context);
       return isActive(present)
         ? undefined

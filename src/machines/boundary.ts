@@ -29,7 +29,7 @@ import { persistSeed, stepSeed } from "./seed-machine.ts";
 import { endOfTrial } from "./trial-end.ts";
 import { nextWindow } from "./window-plan.ts";
 
-export { acceptCommand, runStatus } from "./accept-command.ts";
+export { acceptCommand } from "./accept-command.ts";
 export type { KasminaRunState, KasminaSetup } from "./kasmina-state.ts";
 export { createRunState, locateSeed, reviveRun, seedCount, seedRow } from "./kasmina-state.ts";
 
@@ -231,7 +231,12 @@ const answer = (draft: Draft): BoundaryReply => {
   const { activeSeedId, budgetUsed } = draft.state;
   if (budgetUsed && activeSeedId !== null)
     tell(draft, activeSeedId, { type: "CULL", epoch: draft.epoch, reason: "the run's FLOPs are used up" });
-  if (budgetUsed && draft.state.owed.length === 0) return { kind: "stop", reason: "the run's FLOPs are used up" };
+  if (budgetUsed && draft.state.owed.length === 0) {
+    const reason = "the run's FLOPs are used up";
+    // From here on commands are refused: the run is stopping.
+    draft.state = { ...draft.state, stopReason: reason };
+    return { kind: "stop", reason };
+  }
   const plan = nextWindow(draft.state);
   draft.state = { ...draft.state, plan, owed: [] };
   return { kind: "run", plan };

@@ -123,7 +123,16 @@ export type RunStep =
   | { readonly kind: "moved"; readonly snapshot: RunSnapshot }
   | { readonly kind: "refused"; readonly snapshot: RunSnapshot; readonly reason: string };
 
-export const startRun = (input: RunInput): RunSnapshot => initialTransition(runMachine, input)[0];
+/** What of a run's life a checkpoint keeps: without it a resumed run would have its rollbacks again. */
+export type CountedRollbacks = Pick<RunContext, "place" | "rollbacksHere" | "rollbacks">;
+
+/** A run about to start, with the rollbacks of the run that it resumes. */
+export const startRun = (input: RunInput, counted?: CountedRollbacks): RunSnapshot => {
+  const [fresh] = initialTransition(runMachine, input);
+  return counted === undefined
+    ? fresh
+    : runMachine.resolveState({ value: "starting", context: { ...fresh.context, ...counted } });
+};
 
 export const stepRun = (snapshot: RunSnapshot, event: RunEvent): RunStep => {
   // R3

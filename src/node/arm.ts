@@ -14,7 +14,7 @@ import { type Clock, delay } from "../contracts/ports.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type KasminaRunState, reviveRun, seedIdAt } from "../machines/kasmina-state.ts";
-import { startRun } from "../machines/run-machine.ts";
+import { type CountedRollbacks, startRun } from "../machines/run-machine.ts";
 import type { PolicyState } from "../policy/decide.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
 import { Deferred } from "../supervision/deferred.ts";
@@ -89,11 +89,11 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     boundaryAttemptsMax,
     checkpointEveryEpochs: config.checkpoint.everyEpochs,
     ...(saved === undefined ? {} : { resume: saved }),
-    saveCheckpoint: (epoch, elapsedMs, session) => saveCheckpoint(options, epoch, elapsedMs, session),
+    saveCheckpoint: (epoch, elapsedMs, session) => saveCheckpoint(options, epoch, elapsedMs, session, run.machine.context),
     finished: (end) => finished.resolve(end),
     opened: false,
     elapsedBeforeMs: 0,
-    machine: startRun({ rollbacksMax: config.governor.rollbacksMax }),
+    machine: startRun({ rollbacksMax: config.governor.rollbacksMax }, saved?.rollbacks),
     goodHostStep: saved?.session.state.learner.hostStep ?? 0,
     toldEpoch: saved?.epoch ?? 0,
     test: undefined,
@@ -140,6 +140,9 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     );
     const end = await Promise.race([finished.promise, failed.promise]);
     if (end.outcome !== "lost") await settle(options);
+    const { outcome: kind, reason } = end;
+    stores.runs.finishRun(runId, { kind: kind === "lost" ? "failed" : kind, reason }, []);
+    stores.runs.prune(options.clock.nowMs());
     return end;
   } finally {
     unwatch();
@@ -208,6 +211,7 @@ const saveCheckpoint = async (
   epoch: number,
   elapsedMs: number,
   session: SavedRun["session"],
+  { place, rollbacksHere, rollbacks }: CountedRollbacks,
 ): Promise<string> => {
   const boundary = stores.runs.loadRun(runId)?.snapshots ?? null;
   const policy = services.policies.get(runId);
@@ -217,7 +221,7 @@ const saveCheckpoint = async (
     arm,
     epoch,
     elapsedMs,
-    rollbacks: 0,
+    rollbacks: { place, rollbacksHere, rollbacks },
     config,
     session: session.state,
     boundary: boundary === null ? null : withWaiting(boundary as KasminaRunState, stores.runs.pendingCommands(runId)),
@@ -240,6 +244,11 @@ const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOption
     throw new InputError(`expected a checkpoint of the arm ${arm}, got one of ${state.arm}: ${path}`, { file: path });
   const relabel = (value: unknown): unknown => relabelRun(value, state.runId, runId);
   const session = SessionState.parse(relabel(state.session));
+  if (session.tested)
+    throw new InputError(
+      `run ${state.runId} is complete and has read its test data; resume one of its earlier checkpoints instead of ${path}`,
+      { file: path },
+    );
   const transitions = SeedTransition.array().parse(relabel(state.transitions));
   const boundary = relabel(state.boundary);
   stores.runs.createRun({ runId, arm, nowMs: clock.nowMs() });
@@ -252,5 +261,5 @@ const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOption
   });
   if (state.policy !== undefined) services.policies.set(runId, relabel(state.policy) as PolicyState);
   stores.runs.enqueue(transitions.map((payload) => ({ subject: "system.events.seed", payload })));
-  return { epoch: state.epoch, elapsedMs: state.elapsedMs, session: { tensors, state: session } };
+  return { epoch: state.epoch, elapsedMs: state.elapsedMs, rollbacks: state.rollbacks, session: { tensors, state: session } };
 };

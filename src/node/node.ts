@@ -1,9 +1,10 @@
 /** A node from start to end: data set, engine, stores, lanes, services, then one arm after the other, and the report. */
 import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import type { RunNode, RunNodeOptions } from "../cli/view.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { RunNode, RunNodeOptions } from "./api.ts";
 
-export type { NodeHandle } from "../cli/view.ts";
+export type { NodeHandle } from "./api.ts";
 
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { EsperConfig } from "../contracts/config.ts";
@@ -146,8 +147,22 @@ export const runNode: RunNode = async (options) => {
 };
 
 /** The checkpoint's own configuration, so that the run goes on as it began; where files lie and what is logged is today's. */
-const resumedConfig = async ({ config, view }: RunNodeOptions, path: string, stores: Stores): Promise<EsperConfig> => {
+const resumedConfig = async (
+  { config, view, asked = [] }: RunNodeOptions,
+  path: string,
+  stores: Stores,
+): Promise<EsperConfig> => {
   const { state, runId, epoch } = await stores.checkpoints.load(path, CheckpointState);
+  for (const { path: key, value } of asked) {
+    const held = key
+      .split(".")
+      .reduce<unknown>((part, name) => (part as Record<string, unknown> | undefined)?.[name], state.config);
+    if (isDeepStrictEqual(held, value)) continue;
+    throw new InputError(
+      `checkpoint of another host or run: expected ${key} ${JSON.stringify(value)}, ${path} holds ${JSON.stringify(held)}; leave that option away, or name another checkpoint`,
+      { path: key, file: path },
+    );
+  }
   view.note(`resuming ${runId} after window ${epoch} from ${path}`);
   return {
     ...state.config,

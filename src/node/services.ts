@@ -83,6 +83,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
       onDeadLetter: ({ principal, subject, reason }) =>
         announce({ kind: "dead_letter", child: principal, detail: `${subject}: ${reason}` }),
     });
+    if (started.mode === "external") await expectNoOtherNode(started);
     oona = started;
     announcer = await started.connect("supervisor");
     const exited = new Deferred<Exit>();
@@ -119,6 +120,23 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   });
   await supervisor.start();
   return { supervisor, actorPorts, oona: current, policies, stop: () => supervisor.stop("the node ends") };
+};
+
+const probeTimeoutMs = 1_000;
+
+/** Subjects name no node yet, so that two nodes on one server would answer each other's questions. */
+const expectNoOtherNode = async (started: Oona): Promise<void> => {
+  const probe = await started.connect("tezzeret");
+  const answer = await probe.request("library.kernel.find", { keyHash: "0".repeat(64) }, { timeoutMs: probeTimeoutMs });
+  await probe.close();
+  if (answer.kind !== "reply") return;
+  await started.stop();
+  throw new ServiceError(
+    `expected the NATS server at ${started.url} to serve this node alone, another Esper node answers on it; end that one or use another server`,
+    {
+      path: "services.nats.url",
+    },
+  );
 };
 
 /** The part of supervision that people and logs want to hear of. */

@@ -32,7 +32,7 @@ export const openStores = async (dataDir: string, config: EsperConfig, clock: Cl
   const paths = dataPaths(dataDir);
   const fileSystem = nodeFileSystem;
   const { services, checkpoint, logging } = config;
-  await mkdir(dirname(paths.database), { recursive: true });
+  await mkdir(dirname(paths.database), { recursive: true, mode: 0o700 });
   const database = openDatabase({ file: paths.database, migrations, busyTimeoutMs });
   const content = await openContentStore({ fileSystem, folder: paths.assets, fileBytesMax: services.assetBytesMax });
   const events = createEventSink(fileSystem, paths, dataDir, logging.eventLogBytesMax);

@@ -64,7 +64,7 @@ interface Sink {
 const openSink = (file: string, bytesMax: number): Sink => {
   const open = (): number => {
     try {
-      mkdirSync(dirname(file), { recursive: true });
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
       return openSync(file, "a", 0o600);
     } catch (error) {
       throw new ServiceError(

@@ -42,7 +42,5 @@ export type SupervisionEvent =
   /** A listener threw; the others go on. */
   | (Place & { readonly kind: "listenerFailed"; readonly reason: string });
 
-export type EventOf<K extends SupervisionEvent["kind"]> = Extract<SupervisionEvent, { kind: K }>;
-
 /** The reason of an exit in words. */
 export const exitReason = (exit: Exit): string => (exit.kind === "crash" ? describeError(exit.error) : exit.kind);

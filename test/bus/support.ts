@@ -82,6 +82,7 @@ export const progress = (step: number): InputOf<"telemetry.run.progress"> => ({
 
 export const outcomeFailed = (reason: string): InputOf<"compilation.kernel.ready"> => ({
   kind: "failed",
+  keyHash: "0".repeat(64),
   runId: "r-1",
   seedId: "seed:h2",
   reason,

@@ -1,7 +1,7 @@
 /** A command-line context for tests: text is collected, nothing leaves the process. */
 import { Writable } from "node:stream";
 import type { CliContext, TerminalStream } from "../../src/cli/context.ts";
-import type { RunNode } from "../../src/cli/view.ts";
+import type { RunNode } from "../../src/node/api.ts";
 import { createSystemClock, createSystemEntropy, type FileLog } from "../../src/ports/system.ts";
 
 export interface Collected {

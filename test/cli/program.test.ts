@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { exitCodes } from "../../src/cli/exit-codes.ts";
 import { runCommandLine, withCommand } from "../../src/cli/program.ts";
-import type { RunNode, RunNodeOptions } from "../../src/cli/view.ts";
 import { ContractError, DataError, InputError, ServiceError, TrainingError } from "../../src/contracts/errors.ts";
+import type { RunNode, RunNodeOptions } from "../../src/node/api.ts";
 import { createTestContext } from "./context.ts";
 import { report, wholeRun } from "./samples.ts";
 

@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { NodeView, RunNodeResult } from "../../src/cli/view.ts";
 import { CheckpointState } from "../../src/contracts/checkpoint.ts";
 import { EsperConfig } from "../../src/contracts/config.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
@@ -11,6 +10,7 @@ import type { Tensor } from "../../src/contracts/graph.ts";
 import type { Log } from "../../src/contracts/ports.ts";
 import type { InputOf, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
 import { subjects } from "../../src/contracts/subjects.ts";
+import type { NodeView, RunNodeResult } from "../../src/node/api.ts";
 import { type NodeHandle, runNode } from "../../src/node/node.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
 import { openCheckpoints } from "../../src/store/checkpoints.ts";
@@ -122,8 +122,6 @@ export const startNode = (config: EsperConfig, options: { resume?: string; repor
   };
 };
 
-export type Command = InputOf<"control.kasmina.commands">;
-
 /** Trains the host alone in about a second: 12 windows of 20 steps. */
 export const hostConfig = (dataDir: string, over: Record<string, unknown> = {}): EsperConfig =>
   smallConfig(dataDir, {
@@ -168,3 +166,4 @@ export const hashTensors = (tensors: Readonly<Record<string, Tensor>>): Record<s
         .digest("hex"),
     ]),
   );
+export type Command = InputOf<"control.kasmina.commands">;

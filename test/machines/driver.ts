@@ -59,7 +59,9 @@ export const drive = (windows: number, script: Script = {}) => {
     boundaries.push(decided);
     state = decided.state;
     compilations = decided.submissions.map(({ seedId }) =>
-      script.compiled === "failed" ? { kind: "failed", runId, seedId, reason: "unknown operator" } : ready(seedId),
+      script.compiled === "failed"
+        ? { kind: "failed", keyHash: "d".repeat(64), runId, seedId, reason: "unknown operator" }
+        : ready(seedId),
     );
     if (decided.reply.kind !== "run") break;
     plans.push(decided.reply.plan);

@@ -160,6 +160,7 @@ export const setup: KasminaSetup = {
 export const ready = (seedId = "seed:h2"): CompilationOutcome => ({
   kind: "ready",
   runId,
+  keyHash: "d".repeat(64),
   seedId,
   kernelHash,
   blueprintHash,

@@ -177,5 +177,3 @@ export const fingerprint = (session: Session): object => {
     ),
   };
 };
-
-export const noKernels: KernelArtifacts = {};

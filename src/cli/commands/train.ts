@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
 import type { CommandScope } from "../context.ts";
-import { type TrainOptions, trainOverrides, withDataDir } from "../options.ts";
+import { askedOf, type TrainOptions, trainOverrides, withDataDir } from "../options.ts";
 import { runArms } from "../run-arms.ts";
 
 export const addTrain = (program: Command, { context, setExitCode }: CommandScope): void => {
@@ -31,6 +31,7 @@ export const addTrain = (program: Command, { context, setExitCode }: CommandScop
         loadConfig({ file: options.config, environment: context.environment, overrides: trainOverrides(options) }),
         options,
       );
-      setExitCode(await runArms(context, { config, options, resume: options.resume, reportFile: options.report }));
+      const asked = askedOf(options, config);
+      setExitCode(await runArms(context, { config, options, resume: options.resume, asked, reportFile: options.report }));
     });
 };

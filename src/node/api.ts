@@ -33,6 +33,8 @@ export interface RunNodeOptions {
   readonly signal: AbortSignal;
   /** Checkpoint folder to continue from. */
   readonly resume?: string;
+  /** What the person asked for beside `resume`: a checkpoint that holds something else is refused. */
+  readonly asked?: readonly { readonly path: string; readonly value: unknown }[];
   readonly reportFile?: string;
   /** Called once the services are up, with what a program that holds the node may look at and touch. */
   readonly onUp?: (node: NodeHandle) => void;

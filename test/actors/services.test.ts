@@ -1,0 +1,253 @@
+/** Urza, Nissa, Tamiyo and the outbox, each alone on the bus in memory. */
+import { describe, expect, it } from "vitest";
+import { startNissa } from "../../src/actors/nissa.ts";
+import { createOutbox } from "../../src/actors/outbox.ts";
+import { type PolicyMemory, startTamiyo } from "../../src/actors/tamiyo.ts";
+import { startUrza } from "../../src/actors/urza.ts";
+import type { CommandReceipt, KasminaControlCommand } from "../../src/contracts/commands.ts";
+import type { Envelope } from "../../src/contracts/envelope.ts";
+import { ServiceError } from "../../src/contracts/errors.ts";
+import { silentLog } from "../../src/contracts/ports.ts";
+import { openContentStore } from "../../src/store/content-store.ts";
+import { nodeFileSystem } from "../../src/store/file-system.ts";
+import { createLibrary } from "../../src/store/library.ts";
+import { createRunStore } from "../../src/store/sqlite-run-store.ts";
+import { config, signal } from "../policy/fixtures.ts";
+import { blueprint, fieldReport, temporaryDatabase, temporaryFolder, transition } from "../store/support.ts";
+import { createActorWorld, gate } from "./support.ts";
+
+describe("Urza", () => {
+  const start = async () => {
+    const world = createActorWorld();
+    const content = await openContentStore({ fileSystem: nodeFileSystem, folder: temporaryFolder(), fileBytesMax: 1e6 });
+    const library = createLibrary({ database: temporaryDatabase(), content, toolchain: "test" });
+    await startUrza(world.ports, library);
+    return { ...world, library, tezzeret: await world.as("tezzeret"), kasmina: await world.as("kasmina") };
+  };
+
+  it("stores an asset once and hands it out by its hash", async () => {
+    const { tezzeret } = await start();
+    const put = { kind: "blueprint" as const, asset: blueprint(), inputs: [], producer: "tezzeret" };
+    const stored = await tezzeret.request("library.asset.put", put);
+    if (stored.kind !== "reply" || stored.value.kind !== "stored") throw new Error(JSON.stringify(stored));
+    const { hash } = stored.value;
+    expect(await tezzeret.request("library.asset.put", put)).toMatchObject({ value: { kind: "stored", hash, existed: true } });
+    expect(await tezzeret.request("library.asset.get", { kind: "blueprint", hash })).toMatchObject({
+      value: { kind: "found", asset: blueprint() },
+    });
+    expect(await tezzeret.request("library.asset.get", { kind: "kernel", hash })).toMatchObject({
+      value: { kind: "missing", reason: `no kernel with the hash ${hash}` },
+    });
+  });
+
+  it("refuses what does not fit with the reason, and goes on", async () => {
+    const { tezzeret } = await start();
+    const outcome = await tezzeret.request("library.asset.put", { kind: "kernel", asset: { no: 1 }, inputs: [], producer: "t" });
+    expect(outcome).toMatchObject({ kind: "reply", value: { kind: "refused", reason: expect.stringMatching(/kernel/) } });
+    expect(await tezzeret.request("library.kernel.find", { keyHash: "a".repeat(64) })).toMatchObject({
+      value: { kind: "missing" },
+    });
+  });
+
+  it("keeps a field report once, however often it comes", async () => {
+    const { kasmina, library, clock } = await start();
+    await kasmina.publish("innovation.field_reports", fieldReport(), { messageId: "one" });
+    await kasmina.publish("innovation.field_reports", fieldReport(), { messageId: "one" });
+    await clock.flush();
+    expect(library.fieldReports(10)).toHaveLength(1);
+  });
+});
+
+describe("Nissa", () => {
+  const start = async (append: (runId: string | undefined, envelope: Envelope) => Promise<boolean>) => {
+    const world = createActorWorld();
+    const shown: string[] = [];
+    const child = await startNissa(world.ports, { sink: { append }, watch: ({ subject }) => shown.push(subject) });
+    return { ...world, child, shown, kasmina: await world.as("kasmina"), tolaria: await world.as("tolaria") };
+  };
+
+  it("N1 an event is shown, and acknowledged, only once it is in the log", async () => {
+    const door = gate();
+    const { kasmina, shown, clock } = await start(() => door.passed.then(() => true));
+    await kasmina.publish("system.events.seed", transition(1, "DORMANT", "GERMINATED"));
+    await clock.flush();
+    expect(shown).toEqual([]);
+    door.open();
+    await clock.flush();
+    expect(shown).toEqual(["system.events.seed"]);
+  });
+
+  it("N1 a log that fails ends Nissa, and the next one gets the event again", async () => {
+    const first = await start(() => Promise.reject(new ServiceError("the disk is full")));
+    await first.kasmina.publish("system.events.seed", transition(1, "DORMANT", "GERMINATED"));
+    await first.clock.flush();
+    console.error("A");
+    expect(await first.child.exited).toMatchObject({ kind: "crash", error: { message: "the disk is full" } });
+    console.error("B");
+    const written: string[] = [];
+    const sink = { append: async (runId: string | undefined) => written.push(`${runId}`) > 0 };
+    await startNissa(first.ports, { sink, watch: () => undefined });
+    await first.clock.advance(5_000);
+    expect(written).toEqual(["r-1"]);
+  });
+
+  it("N2 what the log holds already is not shown again; telemetry is shown and never logged", async () => {
+    const logged: string[] = [];
+    const { kasmina, tolaria, shown, clock } = await start(async (_, { subject }) => {
+      logged.push(subject);
+      return false;
+    });
+    await kasmina.publish("system.events.seed", transition(1, "DORMANT", "GERMINATED"));
+    const progress = { runId: "r-1", arm: "grown", epoch: 1, work: "host", step: 1, steps: 2, loss: 1 };
+    await tolaria.publish("telemetry.run.progress", progress);
+    await clock.flush();
+    expect(logged).toEqual(["system.events.seed"]);
+    expect(shown).toEqual(["telemetry.run.progress"]);
+  });
+
+  it("a command goes to the log of the run it was told to, and one to a run that is unknown to none", async () => {
+    const runs: (string | undefined)[] = [];
+    const { kasmina, clock } = await start(async (runId) => {
+      runs.push(runId);
+      return true;
+    });
+    const command: KasminaControlCommand = { requestId: "q", kind: "pause", runId: "r-1" };
+    const refused = (code: "already_paused" | "unknown_run"): CommandReceipt => ({
+      kind: "refused",
+      requestId: "q",
+      code,
+      reason: "no",
+    });
+    await kasmina.publish("system.events.command", { command, sender: "operator", receipt: refused("already_paused") });
+    await kasmina.publish("system.events.command", { command, sender: "operator", receipt: refused("unknown_run") });
+    await clock.flush();
+    expect(runs).toEqual(["r-1", undefined]);
+  });
+});
+
+describe("Tamiyo", () => {
+  const start = async (receipt: (command: KasminaControlCommand) => CommandReceipt, memory: PolicyMemory = new Map()) => {
+    const world = createActorWorld();
+    await startTamiyo(world.ports, { morphogenetic: config, validationBatches: 2, memory });
+    const kasmina = await world.as("kasmina");
+    const commands: KasminaControlCommand[] = [];
+    await kasmina.respond("control.kasmina.commands", async (command) => {
+      commands.push(command);
+      return receipt(command);
+    });
+    return { ...world, kasmina, commands, memory };
+  };
+  const accepted = ({ requestId }: KasminaControlCommand): CommandReceipt => ({
+    kind: "accepted",
+    requestId,
+    runId: "r-1",
+    appliesAtEpoch: 9,
+    detail: "",
+  });
+  const sick = (epoch: number) => signal(epoch, { h1: 0.0001, h2: 0.3, h3: 0.0001 });
+
+  it("asks for a repair after as many checks as configured, and tells each decision", async () => {
+    const world = await start(accepted);
+    for (const epoch of [4, 5]) {
+      await world.kasmina.publish("telemetry.seed.health", sick(epoch));
+      await world.clock.flush();
+    }
+    expect(world.commands).toMatchObject([{ kind: "germinate", seedId: "seed:h2" }]);
+    expect(world.sent("system.events.decision").map(({ outcome }) => outcome)).toEqual(["wait", "germinate"]);
+  });
+
+  it("Y1 a refusal is told as one, with Kasmina's reason; so is her silence", async () => {
+    const refusing = await start(({ requestId }) => ({
+      kind: "refused",
+      requestId,
+      code: "lock_held",
+      reason: "h1 is in trial",
+    }));
+    const silent = createActorWorld();
+    await startTamiyo(silent.ports, { morphogenetic: config, validationBatches: 2, memory: new Map() });
+    const kasmina = await silent.as("kasmina");
+    for (const epoch of [4, 5]) {
+      await refusing.kasmina.publish("telemetry.seed.health", sick(epoch));
+      await kasmina.publish("telemetry.seed.health", sick(epoch));
+      await refusing.clock.flush();
+      await silent.clock.advance(6_000);
+    }
+    expect(refusing.sent("system.events.decision").at(-1)).toMatchObject({
+      outcome: "refused",
+      reason: expect.stringMatching(/Kasmina refused \(lock_held\): h1 is in trial$/),
+    });
+    expect(silent.sent("system.events.decision").at(-1)).toMatchObject({
+      outcome: "refused",
+      reason: expect.stringMatching(/Kasmina gave no receipt \(unavailable\)/),
+    });
+  });
+
+  it("Y2 what she remembers outlives her: the next Tamiyo needs one more check, not two", async () => {
+    const first = await start(accepted);
+    await first.kasmina.publish("telemetry.seed.health", sick(4));
+    await first.clock.flush();
+    const second = await start(accepted, first.memory);
+    await second.kasmina.publish("telemetry.seed.health", sick(5));
+    await second.clock.flush();
+    expect(second.commands).toHaveLength(1);
+  });
+});
+
+describe("the outbox", () => {
+  const start = async () => {
+    const world = createActorWorld();
+    const database = temporaryDatabase();
+    const runs = createRunStore({ database, idempotencyMs: 1000, outboxMessagesMax: 1000, boundariesMax: 4 });
+    const bus = await world.as("kasmina");
+    return { ...world, runs, bus, outbox: createOutbox(bus, runs, () => world.clock.nowMs(), silentLog) };
+  };
+  const message = (n: number) => ({ subject: "innovation.field_reports", payload: fieldReport("r-1", `report ${n}`) });
+
+  it("sends in order, more than one batch, and marks each as sent", async () => {
+    const { runs, outbox, sent } = await start();
+    runs.enqueue(Array.from({ length: 300 }, (_, n) => message(n)));
+    await outbox.flush();
+    expect(sent("innovation.field_reports").map(({ reason }) => reason)).toEqual(
+      Array.from({ length: 300 }, (_, n) => `report ${n}`),
+    );
+    expect(runs.pendingOutbox(10)).toEqual([]);
+  });
+
+  it("what cannot be sent stays, in order, for the next time", async () => {
+    const { runs, outbox, sent, bus, ports, clock } = await start();
+    runs.enqueue([message(1), message(2)]);
+    await bus.close();
+    await outbox.flush();
+    expect(runs.pendingOutbox(10)).toHaveLength(2);
+    await createOutbox(await ports.connect("kasmina"), runs, () => clock.nowMs(), silentLog).flush();
+    expect(sent("innovation.field_reports").map(({ reason }) => reason)).toEqual(["report 1", "report 2"]);
+  });
+
+  it("messages of two databases that share a number are two messages; the same one again is one", async () => {
+    const first = await start();
+    first.runs.enqueue([message(1)]);
+    await first.outbox.flush();
+    const send = async (n: number): Promise<void> => {
+      const runs = createRunStore({
+        database: temporaryDatabase(),
+        idempotencyMs: 1000,
+        outboxMessagesMax: 10,
+        boundariesMax: 4,
+      });
+      runs.enqueue([message(n)]);
+      await createOutbox(first.bus, runs, () => 1, silentLog).flush();
+      expect(runs.pendingOutbox(1)).toEqual([]);
+    };
+    await send(2);
+    await send(1);
+    expect(first.sent("innovation.field_reports").map(({ reason }) => reason)).toEqual(["report 1", "report 2"]);
+  });
+
+  it("a message without a known subject is dropped and does not block the others", async () => {
+    const { runs, outbox, sent } = await start();
+    runs.enqueue([{ subject: "system.events.nothing", payload: {} }, message(1)]);
+    await outbox.flush();
+    expect(sent("innovation.field_reports")).toHaveLength(1);
+    expect(runs.pendingOutbox(10)).toEqual([]);
+  });
+});

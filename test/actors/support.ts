@@ -1,0 +1,46 @@
+/** Actors on the bus in memory and a clock that only the test moves. */
+import type { ActorPorts } from "../../src/actors/shell.ts";
+import type { Bus } from "../../src/bus/bus.ts";
+import { silentLog } from "../../src/contracts/ports.ts";
+import type { ActorName, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
+import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
+import { createMemoryBroker, type MemoryBroker } from "../support/memory-bus.ts";
+
+export interface ActorWorld {
+  readonly clock: SimulatedClock;
+  readonly broker: MemoryBroker;
+  readonly ports: ActorPorts;
+  readonly deadLetters: string[];
+  as(name: ActorName): Promise<Bus>;
+  /** Payloads that were sent on a subject. */
+  sent<S extends SubjectName>(subject: S): PayloadOf<S>[];
+}
+
+export const createActorWorld = (mailboxMessagesMax = 100): ActorWorld => {
+  const clock = createSimulatedClock();
+  const broker = createMemoryBroker({ clock, mailboxMessagesMax: 1000 });
+  const deadLetters: string[] = [];
+  return {
+    clock,
+    broker,
+    deadLetters,
+    ports: {
+      connect: (name) => broker.connect(name),
+      clock,
+      log: silentLog,
+      mailboxMessagesMax,
+      onDeadLetter: (actor, subject, reason) => deadLetters.push(`${actor} ${subject} ${reason}`),
+    },
+    as: (name) => broker.connect(name),
+    sent: (subject) => broker.sent.filter((each) => each.subject === subject).map((each) => each.payload as never),
+  };
+};
+
+/** A promise that the test settles. */
+export const gate = (): { readonly passed: Promise<void>; open(): void } => {
+  let open: () => void = () => undefined;
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { passed, open };
+};
