@@ -81,9 +81,8 @@ describe("Nissa", () => {
     const first = await start(() => Promise.reject(new ServiceError("the disk is full")));
     await first.kasmina.publish("system.events.seed", transition(1, "DORMANT", "GERMINATED"));
     await first.clock.flush();
-    console.error("A");
+    await first.clock.advance(10_000);
     expect(await first.child.exited).toMatchObject({ kind: "crash", error: { message: "the disk is full" } });
-    console.error("B");
     const written: string[] = [];
     const sink = { append: async (runId: string | undefined) => written.push(`${runId}`) > 0 };
     await startNissa(first.ports, { sink, watch: () => undefined });

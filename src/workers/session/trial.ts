@@ -106,7 +106,10 @@ export class Trial {
     if (end === "interrupted") return;
     const finite = this.#finite(window);
     if (finite) this.trainingGradNorm = window.meanGradNorm;
-    const gain = finite && window.steps === work.steps ? await this.#screen(this.#options.config.training.confidence, 2) : {};
+    // Only the last window can pass the gate, so only that one pays for it.
+    const { steps, confidence } = this.#options.config.training;
+    const complete = window.steps === work.steps && (this.learner.state.cohortSteps[this.seedId] ?? 0) >= steps;
+    const gain = finite && complete ? await this.#screen(confidence, 2) : {};
     const { meanLoss: loss, meanGradNorm: gradNorm } = window;
     if (loss === undefined || gradNorm === undefined) return; // K4
     window.kernel = { kind: "trained", steps: window.steps, loss, gradNorm, finite, ...gain };
