@@ -89,8 +89,11 @@ export const createTrainingLane = (): TrainingLane => {
   const listeners = new Set<(progress: LaneProgress) => void>();
   /** A thread that is ended amid a step of a native engine takes the process with it, so its window is stopped first. */
   const stopWork = async (reason: string): Promise<void> => {
-    for (const table of opened.values()) table.stopRequested = true;
+    const tables = [...opened.values()].map((table) => ({ table, before: table.stopRequested }));
+    for (const { table } of tables) table.stopRequested = true;
     await quiesce(reason);
+    // Nothing runs any more; whoever opens the run again with the same table did not ask to stop.
+    for (const { table, before } of tables) table.stopRequested = before;
   };
 
   const run = async <T>(task: TrainingTask, transferList: MessagePort[] = []): Promise<LaneOutcome<T>> => {

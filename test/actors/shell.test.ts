@@ -1,6 +1,7 @@
 /** The shell of every actor: A1 to A5. */
 import { describe, expect, it } from "vitest";
 import { type ActorScope, startActor } from "../../src/actors/shell.ts";
+import type { ReplyOf } from "../../src/contracts/subjects.ts";
 import { fieldReport } from "../store/support.ts";
 import { createActorWorld, gate } from "./support.ts";
 
@@ -15,7 +16,7 @@ const start = async (handler: (reason: string, scope: ActorScope) => void | Prom
       disposed += 1;
     });
     await scope.on("innovation.field_reports", ({ reason }) => handler(reason, scope));
-    await scope.answer("library.kernel.find", async ({ keyHash }) => {
+    await scope.answer("library.kernel.find", async ({ keyHash }): Promise<ReplyOf<"library.kernel.find">> => {
       await handler(keyHash, scope);
       return { kind: "missing" };
     });
@@ -91,8 +92,8 @@ describe("A4 and A5", () => {
   it("A5 after stop no handler starts, the disposer ran once, and nobody answers", async () => {
     const seen: string[] = [];
     const world = await start((reason) => void seen.push(reason));
-    await world.child.stop();
-    await world.child.stop();
+    await world.child.stop("for the test");
+    await world.child.stop("for the test");
     expect(await world.child.exited).toEqual({ kind: "shutdown" });
     await world.kasmina.publish("innovation.field_reports", report(1));
     await world.clock.advance(1_000);

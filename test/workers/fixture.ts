@@ -49,7 +49,7 @@ export const dataset: DatasetBuffers = {
 
 const config = EsperConfig.parse({
   optimization: { optimizer: { kind: "adam", learningRate: 0.003 } },
-  morphogenetic: { signal: { samples: 256, features: 16 }, trigger: { gapMin: 0.03 } },
+  morphogenetic: { training: { steps: 30 }, signal: { samples: 256, features: 16 }, trigger: { gapMin: 0.03 } },
 });
 
 export const spec: SessionSpec = {

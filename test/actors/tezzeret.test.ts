@@ -1,0 +1,131 @@
+/** Tezzeret: every request ends in an announcement, whatever happens to forge and library. */
+import { describe, expect, it } from "vitest";
+import { startTezzeret } from "../../src/actors/tezzeret.ts";
+import { ServiceError } from "../../src/contracts/errors.ts";
+import type { ReplyOf } from "../../src/contracts/subjects.ts";
+import { kernelKeyHash } from "../../src/store/library.ts";
+import type { ForgeLane } from "../../src/workers/lane.ts";
+import { blueprint, hashOf, host, kernel, kernelKey } from "../store/support.ts";
+import { createActorWorld } from "./support.ts";
+
+interface LibraryScript {
+  readonly known?: boolean;
+  readonly host?: boolean;
+}
+
+const start = async (compile: ForgeLane["compile"], { known = false, host: hasHost = true }: LibraryScript = {}) => {
+  const world = createActorWorld();
+  const urza = await world.as("urza");
+  const puts: string[] = [];
+  await urza.respond(
+    "library.kernel.find",
+    async (): Promise<ReplyOf<"library.kernel.find">> => (known ? { kind: "found", hash: hashOf("d") } : { kind: "missing" }),
+  );
+  await urza.respond("library.asset.get", async ({ kind, hash }): Promise<ReplyOf<"library.asset.get">> => {
+    if (kind === "kernel") return { kind: "found", hash, asset: kernel() };
+    return hasHost ? { kind: "found", hash, asset: host } : { kind: "missing", reason: "no such host" };
+  });
+  await urza.respond("library.asset.put", async ({ kind }): Promise<ReplyOf<"library.asset.put">> => {
+    puts.push(kind);
+    return { kind: "stored", hash: hashOf(kind === "kernel" ? "e" : "b"), existed: false };
+  });
+  let compiled = 0;
+  const forge: ForgeLane = {
+    compile: (...args) => {
+      compiled += 1;
+      return compile(...args);
+    },
+    destroy: async () => undefined,
+  };
+  const child = await startTezzeret(world.ports, { forge, hashKey: kernelKeyHash });
+  const kasmina = await world.as("kasmina");
+  const submit = async (deadlineMs = 60_000, advanceMs = 1_000): Promise<void> => {
+    const deadlineAtMs = world.clock.nowMs() + deadlineMs;
+    await kasmina.publish("compilation.blueprint.submitted", { runId: "r-1", seedId: "seed:h1", key: kernelKey(), deadlineAtMs });
+    await world.clock.advance(advanceMs);
+  };
+  return { ...world, child, submit, puts, compiled: () => compiled, told: () => world.sent("compilation.kernel.ready") };
+};
+
+const done: ForgeLane["compile"] = async () => ({
+  kind: "done",
+  value: { artifact: kernel(), blueprint: blueprint(), compileMs: 5 },
+});
+
+describe("Tezzeret", () => {
+  it("compiles, stores blueprint and kernel, and announces the kernel", async () => {
+    const world = await start(done);
+    await world.submit();
+    expect(world.puts).toEqual(["blueprint", "kernel"]);
+    expect(world.told()).toMatchObject([
+      { kind: "ready", runId: "r-1", seedId: "seed:h1", kernelHash: hashOf("e"), parameters: 3 },
+    ]);
+  });
+
+  it("T1 announces a kernel that the library holds without compiling", async () => {
+    const world = await start(done, { known: true });
+    await world.submit();
+    expect(world.compiled()).toBe(0);
+    expect(world.told()).toMatchObject([{ kind: "ready", kernelHash: hashOf("d") }]);
+  });
+
+  it.each<{ what: string; compile: ForgeLane["compile"]; reason: RegExp }>([
+    {
+      what: "a forge that throws",
+      compile: async () => {
+        throw new ServiceError("no such operator");
+      },
+      reason: /no such operator/,
+    },
+    {
+      what: "a lost lane",
+      compile: async () => ({ kind: "lost", reason: "out of memory" }),
+      reason: /lane was lost.*out of memory/,
+    },
+  ])("T2 announces $what as failed, and stays up", async ({ compile, reason }) => {
+    const world = await start(compile);
+    await world.submit();
+    expect(world.told()).toMatchObject([{ kind: "failed", reason: expect.stringMatching(reason) }]);
+    await world.submit();
+    expect(world.told()).toHaveLength(2);
+  });
+
+  it("T2 a host that the library lacks is named", async () => {
+    const world = await start(done, { host: false });
+    await world.submit();
+    expect(world.told()).toMatchObject([{ kind: "failed", reason: expect.stringMatching(/no such host/) }]);
+    expect(world.compiled()).toBe(0);
+  });
+
+  it("T2 a compilation that takes too long is given up at its deadline", async () => {
+    const never: ForgeLane["compile"] = (_key, _host, signal) =>
+      new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    const world = await start(never);
+    await world.submit(2_000, 1_000);
+    expect(world.told()).toEqual([]);
+    await world.clock.advance(1_500);
+    expect(world.told()).toMatchObject([{ kind: "failed" }]);
+  });
+
+  it("T2 a request past its deadline is not begun", async () => {
+    const world = await start(done);
+    await world.submit(-1);
+    expect(world.compiled()).toBe(0);
+    expect(world.told()).toMatchObject([
+      { kind: "failed", reason: expect.stringMatching(/expected a kernel for seed:h1 by .*raise/) },
+    ]);
+  });
+
+  it("T2 one that ends at work announces nothing; the next one gets the request again", async () => {
+    const aborted: ForgeLane["compile"] = (_key, _host, signal) =>
+      new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    const world = await start(aborted);
+    await world.submit();
+    world.child.kill?.();
+    await world.child.exited;
+    expect(world.told()).toEqual([]);
+    await startTezzeret(world.ports, { forge: { compile: done, destroy: async () => undefined }, hashKey: kernelKeyHash });
+    await world.clock.advance(5_000);
+    expect(world.told()).toMatchObject([{ kind: "ready" }]);
+  });
+});
