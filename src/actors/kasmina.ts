@@ -6,7 +6,7 @@
  * K3 While the run is paused the boundary stays open: nothing is decided until it is resumed.
  * K4 A compilation is asked for again when nobody can say what became of it: a seed never waits for a lost message.
  */
-import type { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
+import type { CommandReceipt, KasminaControlCommand, RunStatus } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import { ContractError } from "../contracts/errors.ts";
@@ -14,7 +14,7 @@ import type { BoundaryReply, EpochPlan } from "../contracts/plan.ts";
 import type { PayloadOf } from "../contracts/subjects.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type Decided, decideBoundary } from "../machines/boundary.ts";
-import { createRunState, type KasminaRunState, type KasminaSetup } from "../machines/kasmina-state.ts";
+import { createRunState, type KasminaRunState, type KasminaSetup, seedRow } from "../machines/kasmina-state.ts";
 import { recover, unansweredCompilation } from "../machines/recovery.ts";
 import { kernelKeyHash } from "../store/library.ts";
 import type { OutboxMessage, RunStore } from "../store/run-store.ts";
@@ -125,7 +125,7 @@ class Kasmina {
       };
     }
     const { state, receipt } = acceptCommand(this.#state, command);
-    if (receipt.kind === "status") return this.#held ? { ...receipt, run: { ...receipt.run, paused: true } } : receipt;
+    if (receipt.kind === "status") return { ...receipt, run: this.#asItIsNow(state, receipt.run) };
     const accepted = receipt.kind === "accepted";
     const recorded = this.#own.runs.recordCommand({
       command,
@@ -184,6 +184,15 @@ class Kasmina {
     void this.#outbox.flush();
     if (decision.health !== undefined) await this.#scope.bus.publish("telemetry.seed.health", decision.health);
     return stored;
+  }
+
+  /** What the boundary's state cannot know: alpha moves within a window, and an open boundary is a pause. */
+  #asItIsNow(state: KasminaRunState, run: RunStatus): RunStatus {
+    const seeds = run.seeds.map((seed) => {
+      const row = seed.state === "GRAFTING" ? seedRow(state, seed.seedId) : undefined;
+      return row === undefined ? seed : { ...seed, alpha: this.#run.table.alpha(row) };
+    });
+    return { ...run, seeds, paused: run.paused || this.#held };
   }
 
   /** K2, for a plan that is given a second time. */

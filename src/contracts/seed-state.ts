@@ -1,15 +1,15 @@
 /**
  * The seed state that the main thread and a training lane share: structure of arrays in one SharedArrayBuffer.
  *
- * S1 A column has one writer: the main thread writes lifecycle, kernel slot and control words; the lane writes alpha, health and step.
+ * S1 A column has one writer: the main thread writes lifecycle and the stop flag; the lane writes alpha, epoch and step.
  * S2 Control words and codes are read and written with Atomics, so that a command reaches a lane that does not yield.
  */
 import type { LifecycleState } from "./lifecycle.ts";
 import { lifecycleCode, lifecycleStates } from "./lifecycle.ts";
 
 const controlWords = 4;
-const intColumns = 3;
-const floatColumns = 2;
+const intColumns = 2;
+const floatColumns = 1;
 
 /** Stop flag: 0 runs, 1 ends the window after the current step with the state kept. */
 const stopWord = 0;
@@ -53,20 +53,12 @@ export class SeedStateTable {
     Atomics.store(this.#ints, controlWords + seed, lifecycleCode(state));
   }
 
-  /** Slot of the loaded kernel in the lane's cache plus one; 0 when there is none. */
-  kernelSlot(seed: number): number {
-    return Atomics.load(this.#ints, controlWords + this.seeds + seed);
-  }
-  setKernelSlot(seed: number, slot: number): void {
-    Atomics.store(this.#ints, controlWords + this.seeds + seed, slot);
-  }
-
   /** Window in which the seed's columns were last written. */
   epoch(seed: number): number {
-    return Atomics.load(this.#ints, controlWords + 2 * this.seeds + seed);
+    return Atomics.load(this.#ints, controlWords + this.seeds + seed);
   }
   setEpoch(seed: number, epoch: number): void {
-    Atomics.store(this.#ints, controlWords + 2 * this.seeds + seed, epoch);
+    Atomics.store(this.#ints, controlWords + this.seeds + seed, epoch);
   }
 
   alpha(seed: number): number {
@@ -74,13 +66,5 @@ export class SeedStateTable {
   }
   setAlpha(seed: number, alpha: number): void {
     this.#floats[seed] = alpha;
-  }
-
-  /** NaN until it was measured. */
-  health(seed: number): number {
-    return this.#floats[this.seeds + seed] ?? Number.NaN;
-  }
-  setHealth(seed: number, health: number): void {
-    this.#floats[this.seeds + seed] = health;
   }
 }

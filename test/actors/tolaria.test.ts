@@ -2,7 +2,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunContext } from "../../src/actors/run-context.ts";
 import { startTolaria } from "../../src/actors/tolaria.ts";
-import { EsperConfig } from "../../src/contracts/config.ts";
 import type { EpochPlan, EpochResult, SessionStatus } from "../../src/contracts/plan.ts";
 import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import type { ReplyOf } from "../../src/contracts/subjects.ts";
@@ -10,7 +9,7 @@ import { startRun } from "../../src/machines/run-machine.ts";
 import type { LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
 import { host, laneResult, noFlops, runId } from "../machines/fixtures.ts";
 import { host as hostAsset } from "../store/support.ts";
-import { dataset, specOf } from "../workers/fixture.ts";
+import { dataset, spec } from "../workers/fixture.ts";
 import { createActorWorld } from "./support.ts";
 
 const done = async <T>(value: T): Promise<LaneOutcome<T>> => ({ kind: "done", value });
@@ -54,7 +53,7 @@ const start = async () => {
     runId,
     arm: "grown",
     growth: true,
-    spec: specOf(EsperConfig.parse({}), runId),
+    spec: { ...spec, runId },
     dataset,
     lane,
     table: new SeedStateTable(3),

@@ -74,7 +74,7 @@ describe("while the host is in training", () => {
   });
   afterAll(() => folder.remove());
 
-  it.each(["kasmina", "tolaria", "oona", "nats-server"] as const)("killing %s changes nothing", async (victim) => {
+  it.each(["tolaria", "nats-server"] as const)("killing %s changes nothing", async (victim) => {
     const node = startNode(patient(hostConfig(`${folder.path}/${victim}`)));
     await killInWindow(node, victim, 3);
     const arm = await expectWhole((await node.done).report.arms[0]);
@@ -159,13 +159,10 @@ describe("during a trial", () => {
   });
 
   // The kernel comes later then than `kernelLeadEpochs` foresees, so the trial may start later.
-  it.each(["tezzeret", "kasmina", "oona"] as const)(
-    "killing %s while a kernel is compiled delays the repair at most",
-    async (victim) => {
-      const arm = await run([[victim, "GERMINATED"]], `cold-${victim}`);
-      expect(arm.seeds.map(({ id, outcome }) => [id, outcome])).toEqual([["seed:h2", "FOSSILIZED"]]);
-    },
-  );
+  it.each(["tezzeret", "oona"] as const)("killing %s while a kernel is compiled delays the repair at most", async (victim) => {
+    const arm = await run([[victim, "GERMINATED"]], `cold-${victim}`);
+    expect(arm.seeds.map(({ id, outcome }) => [id, outcome])).toEqual([["seed:h2", "FOSSILIZED"]]);
+  });
 
   it("killing the training thread in a trial resumes from the checkpoint before it and tells the seed's whole story again", async () => {
     const node = startNode(patient(smallConfig(`${folder.path}/warm`)));
