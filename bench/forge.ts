@@ -1,8 +1,10 @@
 /**
- * Training beside the forge: time of a host step while Tezzeret's lane compiles kernel after kernel, against none, in turn; and what a boundary
- * pays to take a kernel in. `node --import tsx bench/forge.ts [--json]`
+ * Training beside the forge: time of a host step while Tezzeret's lane compiles kernel after kernel, while a thread only counts (what any busy
+ * neighbour on this machine costs), and with neither, in turn; and what a boundary pays to take a kernel in. `node --import tsx bench/forge.ts [--json]`
  */
 
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import type { KernelKey } from "../src/contracts/assets.ts";
 import { DatasetConfig, EsperConfig } from "../src/contracts/config.ts";
 import type { BoundaryAction, EpochPlan, EpochResult, SessionSpec, Work } from "../src/contracts/plan.ts";
@@ -18,8 +20,11 @@ import { isMain, median, print, table } from "./support.ts";
 export interface ForgeBench {
   readonly stepMsAlone: number;
   readonly stepMsBeside: number;
+  /** Beside a thread that does nothing but count in registers. */
+  readonly stepMsBesideCounting: number;
   /** Median over rounds of (beside / alone in the same round) − 1. */
   readonly slowdown: number;
+  readonly slowdownCounting: number;
   readonly compileMs: number;
   /** At the boundary: reading, loading and dry-running a kernel; and the same from the lane's cache. */
   readonly loadMs: number;
@@ -97,6 +102,7 @@ export const benchForge = async ({ rounds = 20, epochSteps = 98 } = {}): Promise
 
     const alone: number[] = [];
     const beside: number[] = [];
+    const counting: number[] = [];
     for (let round = 0; round < rounds; round += 1) {
       alone.push((await window(hostWork)).durationMs / epochSteps);
       let busy = true;
@@ -106,6 +112,10 @@ export const benchForge = async ({ rounds = 20, epochSteps = 98 } = {}): Promise
       beside.push((await window(hostWork)).durationMs / epochSteps);
       busy = false;
       await compiling;
+      const counter = new Worker("for (let i = 0; ; i = (i + 1) | 0);", { eval: true });
+      await once(counter, "online");
+      counting.push((await window(hostWork)).durationMs / epochSteps);
+      await counter.terminate();
     }
 
     const loadMs: number[] = [];
@@ -126,7 +136,9 @@ export const benchForge = async ({ rounds = 20, epochSteps = 98 } = {}): Promise
     return {
       stepMsAlone: median(alone),
       stepMsBeside: median(beside),
+      stepMsBesideCounting: median(counting),
       slowdown: median(beside.map((ms, round) => ms / alone[round]!)) - 1,
+      slowdownCounting: median(counting.map((ms, round) => ms / alone[round]!)) - 1,
       compileMs: median(compileMs),
       loadMs: median(loadMs),
       cachedLoadMs: median(cachedLoadMs),
@@ -144,7 +156,11 @@ export const forgeTable = (bench: ForgeBench): string =>
     [
       ["host step, forge idle", `${bench.stepMsAlone.toFixed(3)} ms`],
       ["host step, forge compiling", `${bench.stepMsBeside.toFixed(3)} ms`],
-      ["slowdown", `${(100 * bench.slowdown).toFixed(1)} %`],
+      ["host step, a thread counting beside", `${bench.stepMsBesideCounting.toFixed(3)} ms`],
+      [
+        "slowdown by the forge / by the counting thread",
+        `${(100 * bench.slowdown).toFixed(1)} % / ${(100 * bench.slowdownCounting).toFixed(1)} %`,
+      ],
       [`one kernel compiled (median of ${bench.kernels})`, `${bench.compileMs.toFixed(0)} ms`],
       ["boundary: load a kernel", `${bench.loadMs.toFixed(1)} ms`],
       ["boundary: load it from the lane's cache", `${bench.cachedLoadMs.toFixed(3)} ms`],
