@@ -29,6 +29,8 @@ describe("the shared seed state", () => {
   });
 
   it("refuses a buffer that is not of its size", () => {
-    expect(() => new SeedStateTable(3, new SharedArrayBuffer(8))).toThrow(/expected a seed-state buffer of \d+ bytes for 3 seeds, got 8/);
+    expect(() => new SeedStateTable(3, new SharedArrayBuffer(8))).toThrow(
+      /expected a seed-state buffer of \d+ bytes for 3 seeds, got 8/,
+    );
   });
 });

@@ -10,7 +10,7 @@ import type { Tensor } from "../../src/contracts/graph.ts";
 import type { Log } from "../../src/contracts/ports.ts";
 import type { InputOf, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
 import { subjects } from "../../src/contracts/subjects.ts";
-import type { NodeView, RunNodeResult } from "../../src/node/api.ts";
+import type { NodeView, RunNodeOptions, RunNodeResult } from "../../src/node/api.ts";
 import { type NodeHandle, runNode } from "../../src/node/node.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
 import { openCheckpoints } from "../../src/store/checkpoints.ts";
@@ -71,7 +71,10 @@ export const temporaryFolder = async (): Promise<{ path: string; remove(): Promi
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
 };
 
-export const startNode = (config: EsperConfig, options: { resume?: string; reportFile?: string } = {}): TestNode => {
+export const startNode = (
+  config: EsperConfig,
+  options: Pick<RunNodeOptions, "resume" | "asked" | "reportFile"> = {},
+): TestNode => {
   const envelopes: Envelope[] = [];
   const notes: string[] = [];
   const listeners = new Set<(envelope: Envelope) => void>();
