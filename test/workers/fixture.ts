@@ -8,7 +8,6 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { contentHash } from "../../src/graph/hash.ts";
 import { createRandom } from "../../src/graph/random.ts";
-import type { KernelArtifacts } from "../../src/workers/lane.ts";
 import { compileKernel } from "../../src/workers/session/forge.ts";
 import { Session } from "../../src/workers/session/session.ts";
 
