@@ -106,7 +106,7 @@ const withL2 = (b: Emit, gradient: string, parameter: string, weightDecay: numbe
 
 /**
  * Far below any gradient that matters and far above the denormal numbers of float32. A decayed sum whose gradients have ended would
- * otherwise stick among those, where processors are several times slower: adding and taking away this number sends it to zero.
+ * otherwise stick among those, where processors are several times slower: adding and taking away this number keeps it a zero or a normal number.
  */
 const flushLevel = 1e-24;
 
