@@ -5,7 +5,7 @@
 
 import { LiveSeeds } from "../src/actors/live-seeds.ts";
 import { DatasetConfig, EsperConfig } from "../src/contracts/config.ts";
-import type { EpochPlan, EpochResult, SessionSpec } from "../src/contracts/plan.ts";
+import type { EpochPlan, EpochResult } from "../src/contracts/plan.ts";
 import { SeedStateTable } from "../src/contracts/seed-state.ts";
 import { loadDataset } from "../src/data/datasets.ts";
 import { createEngine } from "../src/engine/engine.ts";
@@ -13,7 +13,7 @@ import { decideBoundary } from "../src/machines/boundary.ts";
 import { createRunState, type KasminaRunState, seedCount } from "../src/machines/kasmina-state.ts";
 import { nodeFileSystem } from "../src/store/file-system.ts";
 import { Session } from "../src/workers/session/session.ts";
-import { isMain, median, print, table } from "./support.ts";
+import { hostSpec, isMain, median, print, table } from "./support.ts";
 
 export interface DormantRow {
   readonly seeds: number;
@@ -50,22 +50,7 @@ const open = async (sites: number, seedsPerSite: number): Promise<Bench> => {
     // The signal is a cost of its own, reported apart.
     morphogenetic: { seedsPerSite, signal: { warmupSteps: 1e9 } },
   });
-  const spec: SessionSpec = {
-    runId,
-    model: config.model,
-    optimizer: config.optimization.optimizer,
-    schedule: "constant",
-    warmupSteps: 0,
-    batchSize: 128,
-    randomSeed: 1,
-    engine: "native",
-    threads: 1,
-    hostSteps: 1_000_000,
-    epochSteps,
-    morphogenetic: config.morphogenetic,
-    governor: config.governor,
-    progressHz: 4,
-  };
+  const spec = hostSpec(config, runId, epochSteps);
   const { buffers: dataset } = await loadDataset(DatasetConfig.parse({}), { files: nodeFileSystem, folder: "datasets" });
   const engine = await createEngine("native", { threads: 1 });
   const seedTable = new SeedStateTable(seeds);

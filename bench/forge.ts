@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { KernelKey } from "../src/contracts/assets.ts";
 import { DatasetConfig, EsperConfig } from "../src/contracts/config.ts";
-import type { BoundaryAction, EpochPlan, EpochResult, SessionSpec, Work } from "../src/contracts/plan.ts";
+import type { BoundaryAction, EpochPlan, EpochResult, Work } from "../src/contracts/plan.ts";
 import { SeedStateTable } from "../src/contracts/seed-state.ts";
 import { loadDataset } from "../src/data/datasets.ts";
 import { createEngine } from "../src/engine/engine.ts";
@@ -15,7 +15,7 @@ import { contentHash } from "../src/graph/hash.ts";
 import { nodeFileSystem } from "../src/store/file-system.ts";
 import type { KernelArtifacts, LaneOutcome } from "../src/workers/lane.ts";
 import { createForgeLane, createTrainingLane } from "../src/workers/piscina-lanes.ts";
-import { isMain, median, print, table } from "./support.ts";
+import { hostSpec, isMain, median, print, table } from "./support.ts";
 
 export interface ForgeBench {
   readonly stepMsAlone: number;
@@ -47,22 +47,7 @@ export const benchForge = async ({ rounds = 20, epochSteps = 98 } = {}): Promise
   const lane = createTrainingLane();
   const forge = createForgeLane();
   try {
-    const spec: SessionSpec = {
-      runId,
-      model: config.model,
-      optimizer: config.optimization.optimizer,
-      schedule: "constant",
-      warmupSteps: 0,
-      batchSize: 128,
-      randomSeed: 1,
-      engine: "native",
-      threads: 1,
-      hostSteps: 1_000_000,
-      epochSteps,
-      morphogenetic: config.morphogenetic,
-      governor: config.governor,
-      progressHz: 4,
-    };
+    const spec = hostSpec(config, runId, epochSteps);
     const seedIds = ["seed:h1", "seed:h2", "seed:h3"];
     const status = done(await lane.open({ spec, dataset, table: new SeedStateTable(3), seedIds }));
     const host = done(await lane.host(runId));

@@ -1,6 +1,8 @@
 /** What the benches share: a median that can be trusted, a table, and the way a script is run. */
 import { availableParallelism, cpus } from "node:os";
 import { pathToFileURL } from "node:url";
+import type { EsperConfig } from "../src/contracts/config.ts";
+import type { SessionSpec } from "../src/contracts/plan.ts";
 
 /** The q-quantile by the nearest rank. */
 export const quantile = (values: readonly number[], q: number): number => {
@@ -29,3 +31,21 @@ export const isMain = (url: string): boolean => url === pathToFileURL(process.ar
 export const print = (result: unknown, asTable: string): void => {
   process.stdout.write(`${process.argv.includes("--json") ? JSON.stringify(result, undefined, 2) : asTable}\n`);
 };
+
+/** A session on the native engine with one thread and no end of FLOPs: the host alone is what is timed. */
+export const hostSpec = (config: EsperConfig, runId: string, epochSteps: number): SessionSpec => ({
+  runId,
+  model: config.model,
+  optimizer: config.optimization.optimizer,
+  schedule: "constant",
+  warmupSteps: 0,
+  batchSize: 128,
+  randomSeed: 1,
+  engine: "native",
+  threads: 1,
+  hostSteps: 1_000_000,
+  epochSteps,
+  morphogenetic: config.morphogenetic,
+  governor: config.governor,
+  progressHz: 4,
+});
