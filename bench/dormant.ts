@@ -87,7 +87,7 @@ const open = async (sites: number, seedsPerSite: number): Promise<Bench> => {
       const startMs = performance.now();
       const { epoch } = session.status;
       const state: KasminaRunState = { ...states[mode], epoch: plan === null ? 0 : epoch - 1, plan };
-      const decided = decideBoundary(state, { nowEpoch: epoch, host, result, compilations: [] });
+      const decided = decideBoundary(state, { nowEpoch: epoch, host, result, compilations: [], characterizations: [] });
       if (decided.kind !== "decided" || decided.reply.kind !== "run") throw new Error(`expected a plan, found ${decided.kind}`);
       if (mode === "seeds") live.follow(decided.state, decided.steps);
       plan = decided.reply.plan;

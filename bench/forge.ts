@@ -65,7 +65,7 @@ export const benchForge = async ({ rounds = 20, epochSteps = 98 } = {}): Promise
       widths += 1;
       return {
         hostHash: status.host.hash,
-        request: { kind: "bypass", hiddenWidth: widths },
+        request: { kind: "dense", initialization: "zero", hiddenWidth: widths },
         seedId: "seed:h1",
         fromSite: "h1",
         toSite: "h2",

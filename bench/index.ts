@@ -1,16 +1,14 @@
 /**
- * All benches in one run: `npm run bench [-- NAME …] [-- --quick] [-- --write]`. `--write` puts the results into bench/RESULTS.md.
+ * The benches of speed in one run (those of growth: growth.ts): `npm run bench [-- NAME …] [-- --quick] [-- --write]`. `--write` puts the results into bench/RESULTS.md.
  * Nothing else should run on the machine meanwhile.
  */
-import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchBus, busTable } from "./bus.ts";
 import { benchCommand, commandTable } from "./command.ts";
 import { benchDecision, decisionTable } from "./decision.ts";
 import { benchDormant, dormantTable } from "./dormant.ts";
 import { benchForge, forgeTable } from "./forge.ts";
-import { benchRescue, type RescueSummary, rescueTable } from "./growth-rescue.ts";
+import { writePart } from "./results-file.ts";
 import { machineLine } from "./support.ts";
 import { benchTrainStep, trainStepTable } from "./train-step.ts";
 
@@ -21,17 +19,6 @@ interface Bench {
 }
 
 const benches: Readonly<Record<string, Bench>> = {
-  rescue: {
-    title: "Rescue: MLP 784-64-64-64-10, one hidden layer with 62 of 64 units dead, Adam, 8 passes of FLOPs in every arm",
-    target: "found ≥ 95 %, recovered ≥ 80 %, at most 1 trigger and nothing kept on 20 healthy hosts",
-    run: async (quick) => {
-      const summaries: RescueSummary[] = [];
-      for (const name of ["mnist", "fashion-mnist"] as const) {
-        summaries.push(await benchRescue({ name, seeds: quick ? 2 : 10, onRow: (_, line) => console.error(line) }));
-      }
-      return rescueTable(summaries);
-    },
-  },
   "train-step": {
     title: "Training step: 784-128-128-10, batch 128, Adam",
     target: "native ≥ 10 × tensorflow.js on wasm as shipped",
@@ -79,7 +66,6 @@ for (const name of chosen) {
   sections.push(section);
 }
 if (values.write) {
-  const file = fileURLToPath(new URL("RESULTS.md", import.meta.url));
-  const head = `# Results\n\nWritten by \`npm run bench -- --write\` on ${machineLine()}. Times are medians; compare ratios, not milliseconds.\n`;
-  writeFileSync(file, [head, ...sections].join("\n"));
+  const head = `Written by \`npm run bench -- --write\` on ${machineLine()}. Times are medians; compare ratios, not milliseconds.\n`;
+  writePart("speed", [head, ...sections].join("\n"));
 }

@@ -11,7 +11,7 @@ import { OptimizerConfig } from "../src/contracts/optimizer.ts";
 import { createEngine, type EngineName } from "../src/engine/engine.ts";
 import { allocate } from "../src/engine/ports.ts";
 import { type TensorflowLibrary, withBackend } from "../src/engine/tfjs/library.ts";
-import { mlp } from "../src/graph/hosts.ts";
+import { mlp } from "../src/graph/hosts/index.ts";
 import { initializeParameters } from "../src/graph/initialize.ts";
 import { optimizerScalars } from "../src/graph/optimizers.ts";
 import { createRandom } from "../src/graph/random.ts";
@@ -63,7 +63,7 @@ const drawBatches = (count: number): Batch[] => {
 
 const ours = async (engineName: EngineName, threads: number, batches: readonly Batch[]): Promise<Contestant> => {
   const host = mlp({ name: "bench", inputShape: [784], widths: widths.slice(1, -1), classes: 10 });
-  const step = trainStep({ host, loss: "softmaxCrossEntropy", optimizer, trainableCohorts: ["host"], batch: batchSize });
+  const step = trainStep({ host, optimizer, trainableCohorts: ["host"], batch: batchSize });
   const engine = await createEngine(engineName, { threads });
   const executable = await engine.load(await engine.compile(step.program));
   const state: Record<string, Tensor> = {

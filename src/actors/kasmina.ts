@@ -5,7 +5,9 @@
  * K2 A boundary and a command are each one transaction; asked again, the same answer comes.
  * K3 While the run is paused the boundary stays open: nothing is decided until it is resumed.
  * K4 A compilation is asked for again when nobody can say what became of it: a seed never waits for a lost message.
+ * K5 A kernel is taken only with Urabrask's characterisation; one that does not come in time ends the trial.
  */
+import type { KernelTags } from "../contracts/characterization.ts";
 import type { CommandReceipt, KasminaControlCommand, RunStatus } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
@@ -24,6 +26,9 @@ import { createOutbox, type Outbox } from "./outbox.ts";
 import type { RunContext } from "./run-context.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
 
+/** Characterisations remembered; a run waits for one at a time. */
+const characterizationsMax = 16;
+
 type Question = PayloadOf<"control.kasmina.boundary">;
 
 export interface KasminaPorts {
@@ -38,6 +43,7 @@ export const startKasmina = (ports: ActorPorts, run: RunContext, own: KasminaPor
     const kasmina = new Kasmina(scope, run, own);
     scope.onEnd(() => kasmina.stop());
     await scope.on("compilation.kernel.ready", (outcome) => kasmina.compiled(outcome));
+    await scope.on("validation.kernel.characterized", ({ characterized }) => kasmina.characterized(characterized));
     await scope.answer("control.kasmina.boundary", (question) => kasmina.boundary(question));
     await scope.answer("control.kasmina.commands", (command, { sender }) => kasmina.command(command, sender));
     await kasmina.takeUp();
@@ -51,8 +57,11 @@ class Kasmina {
   #state: KasminaRunState | undefined;
   #seeds: LiveSeeds | undefined;
   #compilations: CompilationOutcome[] = [];
+  /** The last ones, by kernel: it may come before the kernel's own announcement, and be of another run's kernel. */
+  readonly #characterizations = new Map<string, KernelTags>();
   #held = false;
   #waitingSinceMs: number | undefined;
+  #compiledSinceMs: number | undefined;
 
   constructor(scope: ActorScope, run: RunContext, own: KasminaPorts) {
     this.#scope = scope;
@@ -91,6 +100,13 @@ class Kasmina {
     this.#compilations = [...this.#compilations.filter(({ seedId }) => seedId !== outcome.seedId), outcome];
   }
 
+  characterized(tags: KernelTags): void {
+    this.#characterizations.delete(tags.kernelHash);
+    this.#characterizations.set(tags.kernelHash, tags);
+    const oldest = this.#characterizations.keys().next().value;
+    if (this.#characterizations.size > characterizationsMax && oldest !== undefined) this.#characterizations.delete(oldest);
+  }
+
   async boundary(question: Question): Promise<BoundaryReply> {
     if (question.runId !== this.#run.runId)
       throw new ContractError(`expected a boundary of run ${this.#run.runId}, got ${question.runId}`);
@@ -102,7 +118,13 @@ class Kasmina {
     if (recovery.kind === "stopped") return { kind: "stop", reason: recovery.reason };
     if (recovery.kind === "postponed") return this.#postpone(recovery.state, recovery.plan);
 
-    const input = { nowEpoch: epoch, host, result: question.result, compilations: this.#dueCompilations(state) };
+    const input = {
+      nowEpoch: epoch,
+      host,
+      result: question.result,
+      compilations: this.#dueCompilations(state),
+      characterizations: [...this.#characterizations.values()],
+    };
     const decision = decideBoundary(recovery.kind === "ahead" ? recovery.state : state, input);
     if (decision.kind === "out_of_step") throw new ContractError(`run ${this.#run.runId}: ${decision.reason}`);
     if (decision.kind === "repeated") return decision.reply;
@@ -167,6 +189,7 @@ class Kasmina {
       outbox: [
         ...decision.transitions.map((payload): OutboxMessage => ({ subject: "system.events.seed", payload })),
         ...refused.map((payload): OutboxMessage => ({ subject: "system.events.command", payload })),
+        ...decision.escalations.map((payload): OutboxMessage => ({ subject: "system.events.escalation", payload })),
         ...decision.fieldReports.map((payload): OutboxMessage => ({ subject: "innovation.field_reports", payload })),
         ...decision.submissions.map(
           (submission): OutboxMessage => ({
@@ -177,7 +200,7 @@ class Kasmina {
       ],
     });
     this.#state = decision.state;
-    if (unansweredCompilation(decision.state) === undefined) this.#waitingSinceMs = undefined;
+    if (unansweredCompilation(decision.state) === undefined) this.#waitingSinceMs = this.#compiledSinceMs = undefined;
     this.#seeds?.follow(decision.state, decision.steps);
     this.#compilations = this.#compilations.filter(({ seedId }) => unansweredCompilation(decision.state)?.seedId === seedId);
     // Not awaited: training does not wait for the stream. What is not sent yet is in the database.
@@ -216,12 +239,23 @@ class Kasmina {
   #dueCompilations(state: KasminaRunState): readonly CompilationOutcome[] {
     const waiting = unansweredCompilation(state);
     const { runId } = this.#run;
-    if (waiting === undefined || this.#compilations.length > 0) return this.#compilations;
-    this.#waitingSinceMs ??= this.#scope.clock.nowMs();
-    const { compileTimeoutMs } = this.#own.morphogenetic;
-    if (this.#scope.clock.nowMs() <= this.#waitingSinceMs + 2 * compileTimeoutMs) return [];
-    const reason = `the forge told nothing within ${2 * compileTimeoutMs} ms (twice morphogenetic.compileTimeoutMs)`;
-    return [{ kind: "failed", runId, seedId: waiting.seedId, keyHash: kernelKeyHash(waiting.key), reason }];
+    if (waiting === undefined) return this.#compilations;
+    const nowMs = this.#scope.clock.nowMs();
+    const { compileTimeoutMs, validation } = this.#own.morphogenetic;
+    const failed = (reason: string): readonly CompilationOutcome[] => [
+      { kind: "failed", runId, seedId: waiting.seedId, keyHash: kernelKeyHash(waiting.key), reason },
+    ];
+    const [compiled] = this.#compilations;
+    if (compiled === undefined) {
+      this.#waitingSinceMs ??= nowMs;
+      if (nowMs <= this.#waitingSinceMs + 2 * compileTimeoutMs) return [];
+      return failed(`the forge told nothing within ${2 * compileTimeoutMs} ms (twice morphogenetic.compileTimeoutMs)`);
+    }
+    if (compiled.kind === "failed" || this.#characterizations.has(compiled.kernelHash)) return this.#compilations;
+    // K5
+    this.#compiledSinceMs ??= nowMs;
+    if (nowMs <= this.#compiledSinceMs + validation.timeoutMs) return this.#compilations;
+    return failed(`Urabrask told nothing of it within ${validation.timeoutMs} ms (morphogenetic.validation.timeoutMs)`);
   }
 
   /** A command as it is told: with the run whose log it belongs to. */

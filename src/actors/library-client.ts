@@ -5,6 +5,7 @@
  */
 import type { RequestOutcome } from "../bus/bus.ts";
 import { BlueprintIR, CompiledKernelArtifact, HostAsset } from "../contracts/assets.ts";
+import type { KernelTags } from "../contracts/characterization.ts";
 import { delay } from "../contracts/ports.ts";
 import type { InputOf, ReplyOf, RequestSubject } from "../contracts/subjects.ts";
 import type { ActorScope } from "./shell.ts";
@@ -51,6 +52,12 @@ export const fetchAsset = async <K extends keyof Assets>(asker: Asker, kind: K, 
   return parsed.success
     ? { kind: "found", asset: parsed.data as Assets[K] }
     : { kind: "missing", reason: `the ${kind} ${hash} does not fit its schema: ${parsed.error.message}` };
+};
+
+/** What is known of kernels; nothing when the library does not answer. */
+export const findTags = async (asker: Asker, query: InputOf<"library.tags.find">): Promise<readonly KernelTags[]> => {
+  const outcome = await ask(asker, "library.tags.find", query);
+  return outcome.kind === "reply" ? outcome.value.found : [];
 };
 
 export const storeAsset = async (asker: Asker, put: InputOf<"library.asset.put">): Promise<Stored> => {

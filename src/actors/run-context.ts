@@ -5,7 +5,7 @@ import type { Validation } from "../contracts/measure.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
 import type { CountedRollbacks, RunSnapshot } from "../machines/run-machine.ts";
-import type { TrainingLane } from "../workers/lane.ts";
+import type { ImportedHost, TrainingLane } from "../workers/lane.ts";
 import type { SessionSnapshot } from "../workers/session-state.ts";
 
 /** A checkpoint as Tolaria needs it. */
@@ -22,6 +22,8 @@ export interface RunContext {
   /** False trains the host alone: every command to grow is refused. */
   readonly growth: boolean;
   readonly spec: SessionSpec;
+  /** The host and its weights when the specification names a file. */
+  readonly imported?: ImportedHost;
   readonly dataset: DatasetBuffers;
   readonly lane: TrainingLane;
   readonly table: SeedStateTable;

@@ -3,7 +3,7 @@
  *
  * T1 A window is published before the next one starts, also one that was complete when an earlier generation ended.
  * T2 Training waits for nobody: when Kasmina does not answer in time and only the host is in training, the host goes on.
- * T3 A window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
+ * T3 A host window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
  * T4 A session outlives this actor: a new generation takes up the lane's session where it stands. A lost lane ends the run as
  *    `lost`, and the node resumes it from its last checkpoint as a run of its own.
  * T5 A run ends once, with the last checkpoint written and, when it is done, the test data read. A run that failed leaves a
@@ -11,7 +11,7 @@
  * T6 A generation that is ending gives the lane no more work.
  */
 import { describeError, TrainingError } from "../contracts/errors.ts";
-import type { BoundaryReply, EpochPlan, EpochResult, SessionStatus } from "../contracts/plan.ts";
+import type { BoundaryAction, BoundaryReply, EpochPlan, EpochResult, SessionStatus } from "../contracts/plan.ts";
 import { delay } from "../contracts/ports.ts";
 import type { InputOf } from "../contracts/subjects.ts";
 import { type RunEvent as RunLifeEvent, type RunSnapshot, stepRun } from "../machines/run-machine.ts";
@@ -21,6 +21,8 @@ import { lastGood, type SessionSnapshot } from "../workers/session-state.ts";
 import { fetchAsset, storeAsset } from "./library-client.ts";
 import type { RunContext } from "./run-context.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
+
+type Rollback = Extract<BoundaryAction, { kind: "rollback" }>;
 
 export const startTolaria = (ports: ActorPorts, run: RunContext): Promise<RunningChild> =>
   startActor("tolaria", ports, async (scope) => {
@@ -117,7 +119,7 @@ class Tolaria {
         await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
       }
       const rollback = reply.plan.before.find((action) => action.kind === "rollback");
-      if (rollback !== undefined && this.#life === "training") await this.#rollBack(rollback.reason, status);
+      if (rollback !== undefined && this.#life === "training") await this.#rollBack(rollback, status);
       if (this.#life === "failed") return this.#finish(status);
       if (result !== undefined && this.#checkpointDue(reply.plan, result)) await this.#checkpoint(status.epoch);
 
@@ -153,12 +155,15 @@ class Tolaria {
 
   /** T4. Undefined when the lane holds nothing to go on from. */
   async #takeUp(): Promise<SessionStatus | undefined> {
-    const { lane, runId, spec, dataset, table, seedIds, resume } = this.#run;
+    const { lane, runId, spec, imported, dataset, table, seedIds, resume } = this.#run;
     if (this.#run.opened) {
       const standing = await lane.status(runId);
       return standing.kind === "done" ? standing.value : undefined;
     }
-    const opened = this.#expectDone(await lane.open({ spec, dataset, table, seedIds }), "open the session");
+    const opened = this.#expectDone(
+      await lane.open({ spec, ...(imported === undefined ? {} : { imported }), dataset, table, seedIds }),
+      "open the session",
+    );
     this.#run.opened = true;
     if (resume === undefined) return opened;
     const kernels = await this.#kernels(resume.session.state.kernelHashes);
@@ -223,9 +228,9 @@ class Tolaria {
     return kernels;
   }
 
-  /** T3 */
-  async #rollBack(reason: string, status: SessionStatus): Promise<void> {
-    this.#step({ type: "ROLLBACK", place: this.#run.goodHostStep, reason });
+  /** T3. A seed's trial that is taken back is no fault of the host's: it is told and does not count. */
+  async #rollBack({ reason, seedId }: Rollback, status: SessionStatus): Promise<void> {
+    if (seedId === undefined) this.#step({ type: "ROLLBACK", place: this.#run.goodHostStep, reason });
     const { rollbacksHere } = this.#run.machine.context;
     await this.#tell({ kind: "rolled_back", runId: this.#run.runId, epoch: status.epoch, reason, rollbacks: rollbacksHere });
   }
@@ -261,9 +266,9 @@ class Tolaria {
     await this.#checkpoint(status.epoch, outcome === "failed" ? lastGood : undefined);
     const { test } = this.#run;
     const damage =
-      spec.damage === undefined || status.damagedSite === undefined
+      spec.damage === undefined || status.damagedSites.length === 0
         ? undefined
-        : { site: status.damagedSite, kind: spec.damage.kind, live: spec.damage.live };
+        : { sites: status.damagedSites, kind: spec.damage.kind, live: spec.damage.live, layers: spec.damage.layers };
     await this.#tell(
       {
         kind: "finished",

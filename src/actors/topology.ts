@@ -5,8 +5,9 @@
  * ├─ oona       the bus
  * ├─ urza       the library
  * ├─ nissa      the event log and what people see
- * ├─ forge      (one_for_one: compilers do not need each other)
- * │  └─ tezzeret
+ * ├─ forge      (one_for_one: who compiles does not need who measures)
+ * │  ├─ tezzeret
+ * │  └─ urabrask
  * ├─ control    (one_for_one)
  * │  └─ tamiyo
  * └─ run:<id>   (one_for_all: Tolaria's windows and Kasmina's seeds must tell the same story)
@@ -24,6 +25,7 @@ export interface ServiceStarters {
   readonly urza: Starter;
   readonly nissa: Starter;
   readonly tezzeret: Starter;
+  readonly urabrask: Starter;
   readonly tamiyo: Starter;
 }
 
@@ -64,7 +66,12 @@ export const nodeTopology = (start: ServiceStarters, bounds: Bounds): Supervisor
     worker("oona", start.oona, bounds),
     worker("urza", start.urza, bounds),
     worker("nissa", start.nissa, bounds),
-    supervisorChild(supervisor("forge", "one_for_one", bounds, [worker("tezzeret", start.tezzeret, bounds)])),
+    supervisorChild(
+      supervisor("forge", "one_for_one", bounds, [
+        worker("tezzeret", start.tezzeret, bounds),
+        worker("urabrask", start.urabrask, bounds),
+      ]),
+    ),
     supervisorChild(supervisor("control", "one_for_one", bounds, [worker("tamiyo", start.tamiyo, bounds)])),
   ]);
 

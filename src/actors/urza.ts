@@ -1,4 +1,4 @@
-/** Urza, the library: keeps blueprints, hosts and kernels by their hash, and the field reports about them. */
+/** Urza, the library: keeps blueprints, hosts and kernels by their hash, what kernels were measured to be, and the field reports about them. */
 import { describeError } from "../contracts/errors.ts";
 import type { ReplyOf } from "../contracts/subjects.ts";
 import type { Library } from "../store/library.ts";
@@ -31,6 +31,16 @@ export const startUrza = (ports: ActorPorts, library: Library): Promise<RunningC
     await answer("library.kernel.find", async ({ keyHash }): Promise<ReplyOf<"library.kernel.find">> => {
       const hash = await library.findKernel(keyHash);
       return hash === undefined ? { kind: "missing" } : { kind: "found", hash };
+    });
+
+    await answer(
+      "library.tags.find",
+      async (query): Promise<ReplyOf<"library.tags.find">> => ({ found: library.findTags(query) }),
+    );
+
+    // A problem is not a measurement.
+    await on("validation.kernel.characterized", ({ characterized }) => {
+      if (characterized.measured !== undefined) library.putTags(characterized, clock.nowMs());
     });
 
     await on("innovation.field_reports", (report, { id }) => library.putFieldReport(id, report, clock.nowMs()));

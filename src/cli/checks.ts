@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { defaultServerFolders, startOona } from "../bus/create.ts";
 import { findNatsServer } from "../bus/find-server.ts";
 import { systemProcesses } from "../bus/server-process.ts";
-import { type DatasetConfig, type EsperConfig, NatsConfig } from "../contracts/config.ts";
+import { DatasetConfig, type EsperConfig, NatsConfig } from "../contracts/config.ts";
 import { describeError } from "../contracts/errors.ts";
 import { silentLog } from "../contracts/ports.ts";
 import { loadDataset } from "../data/datasets.ts";
@@ -124,10 +124,10 @@ export const checkDataset = (config: EsperConfig, name: DatasetConfig["name"], o
   attempt(
     `dataset ${name}`,
     async () => {
-      const { dataDir, ...dataset } = config.dataset;
-      const own = config.dataset.name === name && dataDir !== undefined ? { dataDir } : {};
+      // The settings of another set say nothing of this one.
+      const dataset = config.dataset.name === name ? config.dataset : DatasetConfig.parse({ name });
       const folder = join(config.services.dataDir, "datasets");
-      const { buffers, source } = await loadDataset({ ...dataset, ...own, name }, { files: nodeFileSystem, folder });
+      const { buffers, source } = await loadDataset(dataset, { files: nodeFileSystem, folder });
       return `${buffers.train.count} training, ${buffers.validation.count} validation, ${buffers.test.count} test samples in ${source}`;
     },
     otherwise,

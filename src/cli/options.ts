@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigOverride } from "../config/load.ts";
-import type { EsperConfig } from "../contracts/config.ts";
+import type { DatasetConfig, EsperConfig } from "../contracts/config.ts";
 import { InputError } from "../contracts/errors.ts";
 import type { GlobalOptions } from "./context.ts";
 
@@ -12,11 +12,19 @@ export const scalar = (text: string): string | number =>
 
 const set = (origin: string, path: readonly string[], value: unknown): ConfigOverride => ({ path, value, origin });
 
-const idxFile = /(images|labels).*idx[13].*ubyte/;
+/** Names of a published set's files, and folders besides its own that they may lie in. */
+const publishedFiles: Readonly<
+  Partial<Record<DatasetConfig["name"], { readonly files: RegExp; readonly folders: readonly string[] }>>
+> = {
+  mnist: { files: /(images|labels).*idx[13].*ubyte/, folders: [] },
+  "fashion-mnist": { files: /(images|labels).*idx[13].*ubyte/, folders: [] },
+  cifar10: { files: /^(data_batch_1|cifar-10-binary)\.(bin|tar)/, folders: ["cifar-10-batches-bin"] },
+  cifar100: { files: /^(train|cifar-100-binary)\.(bin|tar)/, folders: ["cifar-100-binary"] },
+};
 
-const holdsIdxFiles = (folder: string): boolean => {
+const holdsFiles = (folder: string, files: RegExp): boolean => {
   try {
-    return readdirSync(folder).some((name) => idxFile.test(name));
+    return readdirSync(folder).some((name) => files.test(name));
   } catch {
     // A folder that is not there yet is made by the node.
     return false;
@@ -29,11 +37,13 @@ export const globalOverrides = ({ dataDir, debug }: GlobalOptions): ConfigOverri
   ...(debug ? [set("--debug", ["logging", "level"], "debug")] : []),
 ];
 
-/** IDX files that lie in `--data-dir`, or in its folder named after the data set, are that data set's. */
+/** A published set's files that lie in `--data-dir`, or in a folder of it that is named after the set, are what is trained on. */
 export const withDataDir = (config: EsperConfig, { dataDir }: GlobalOptions): EsperConfig => {
   const { dataset } = config;
-  if (dataDir === undefined || dataset.dataDir !== undefined) return config;
-  if (!holdsIdxFiles(dataDir) && !holdsIdxFiles(join(dataDir, dataset.name))) return config;
+  const published = publishedFiles[dataset.name];
+  if (dataDir === undefined || dataset.dataDir !== undefined || published === undefined) return config;
+  const folders = ["", dataset.name, ...published.folders].map((name) => join(dataDir, name));
+  if (!folders.some((folder) => holdsFiles(folder, published.files))) return config;
   return { ...config, dataset: { ...dataset, dataDir } };
 };
 

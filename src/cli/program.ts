@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import { addCheckServices } from "./commands/check-services.ts";
 import { addControl } from "./commands/ctl.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addExperiment } from "./commands/experiment.ts";
+import { addAdapters, addExport } from "./commands/export.ts";
 import { addMachines } from "./commands/machines.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
@@ -43,7 +45,19 @@ const createProgram = (scope: CommandScope): Command => {
     outputError: (text, write) => write(text.replace(/^error: /, "error (input): ")),
   });
   helpGroups(program);
-  for (const add of [addStart, addTrain, addCheckServices, addDoctor, addStatus, addControl, addMachines]) add(program, scope);
+  for (const add of [
+    addStart,
+    addTrain,
+    addExperiment,
+    addExport,
+    addAdapters,
+    addCheckServices,
+    addDoctor,
+    addStatus,
+    addControl,
+    addMachines,
+  ])
+    add(program, scope);
   return program;
 };
 

@@ -6,6 +6,7 @@ import { readFileSync, statSync } from "node:fs";
 import { isScalar, LineCounter, parse, parseDocument } from "yaml";
 import { EsperConfig } from "../contracts/config.ts";
 import { describeError, InputError } from "../contracts/errors.ts";
+import { hiddenLayersOf, layersAt, prefixesOf } from "../contracts/host-layers.ts";
 import { configKeys, environmentName } from "./keys.ts";
 import { describeFound, describeIssue, didYouMean, type Problem } from "./problems.ts";
 
@@ -191,23 +192,25 @@ const originOf = (problem: Problem, layers: readonly ConfigOverride[], placeOf: 
   return layer ? ` (from ${layer.origin})` : placeOf(problem.path);
 };
 
-/** Checks what a schema cannot: that the damaged layer is one of the host's. */
-const checkNames = (config: EsperConfig): Problem[] => {
-  if (!config.damage) return [];
-  const widths = config.model.name === "mlp" ? config.model.widths : config.model.channels;
-  const sites = widths.map((_, index) => `${config.model.name === "mlp" ? "h" : "c"}${index + 1}`);
-  const { site, live } = config.damage;
-  if (site !== "random" && !sites.includes(site)) {
-    const meant = didYouMean(site, sites);
-    const hint = meant === undefined ? "" : `, did you mean ${meant}?`;
+/** How many names an error lists. */
+const listedMax = 8;
+
+/** Checks what a schema cannot: that the damaged layer is one of the host's. What is in a file is known only when it is imported. */
+const checkNames = ({ damage, model }: EsperConfig): Problem[] => {
+  const layers = hiddenLayersOf(model);
+  if (damage === undefined || layers === undefined) return [];
+  const { site, live } = damage;
+  const meant = site === "random" ? layers : layersAt(layers, site);
+  if (meant.length === 0) {
+    const names = layers.map(({ name }) => name);
+    const closest = didYouMean(site, [...names, ...prefixesOf(layers), "random"]);
+    const hint = closest === undefined ? "" : `, did you mean ${closest}?`;
+    const listed = names.length > listedMax ? `${names.slice(0, listedMax).join(", ")}, …` : names.join(", ");
     return [
-      {
-        path: ["damage", "site"],
-        text: `damage.site: expected random or a hidden layer (${sites.join(", ")}), found "${site}"${hint}`,
-      },
+      { path: ["damage", "site"], text: `damage.site: expected random or a hidden layer (${listed}), found "${site}"${hint}` },
     ];
   }
-  const width = site === "random" ? Math.min(...widths) : widths[sites.indexOf(site)]!;
+  const width = Math.max(...meant.map((layer) => layer.width));
   if (live < width) return [];
   return [{ path: ["damage", "live"], text: `damage.live: expected less than the layer's ${width} units, found ${live}` }];
 };

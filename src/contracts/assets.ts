@@ -1,10 +1,11 @@
 /** Immutable assets in Urza, addressed by the SHA-256 of their canonical JSON. */
 import { z } from "zod";
-import { BlueprintRequest, Forecast } from "./commands.ts";
+import { BlueprintRequest } from "./blueprint-kinds.ts";
+import { Forecast } from "./commands.ts";
 import { Graph, Host } from "./graph.ts";
 import { ContentHash } from "./ids.ts";
 import { LifecycleState, LifecycleStep } from "./lifecycle.ts";
-import { PairedGain } from "./measure.ts";
+import { Judgement, judgeNames, PairedGain } from "./measure.ts";
 import { OptimizerConfig } from "./optimizer.ts";
 
 /** Where an asset comes from. */
@@ -71,13 +72,14 @@ export type CompiledKernelArtifact = z.infer<typeof CompiledKernelArtifact>;
 export const AssetKind = z.enum(["blueprint", "host", "kernel"]);
 export type AssetKind = z.infer<typeof AssetKind>;
 
-/** Relative characteristics of a kernel on one machine. */
-export const KernelTags = z.strictObject({
-  kernelHash: ContentHash,
-  machine: z.string(),
-  tags: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
+/** How the operator was asked about a split jury, and who settled it. */
+export const EscalationEnd = z.strictObject({
+  sinceEpoch: z.int().min(0),
+  /** Further contest windows that ran meanwhile. */
+  windows: z.int().min(0),
+  settledBy: z.enum(["operator", "policy", "evidence"]),
 });
-export type KernelTags = z.infer<typeof KernelTags>;
+export type EscalationEnd = z.infer<typeof EscalationEnd>;
 
 /** The story of one trial, told when it ended. */
 export const FieldReport = z.strictObject({
@@ -94,6 +96,8 @@ export const FieldReport = z.strictObject({
   reason: z.string(),
   forecast: Forecast.optional(),
   measuredGain: PairedGain.optional(),
+  judgements: z.array(Judgement).max(judgeNames.length).optional(),
+  escalation: EscalationEnd.optional(),
   history: z.array(LifecycleStep),
   trialFlops: z.number().min(0),
 });

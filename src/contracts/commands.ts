@@ -1,5 +1,6 @@
 /** Commands that change a run, their receipts, and the decisions that led to them. Operators and Tamiyo send the same messages. */
 import { z } from "zod";
+import { BlueprintRequest } from "./blueprint-kinds.ts";
 import { RequestId, RunId, SeedId, SiteId } from "./ids.ts";
 import { LifecycleState } from "./lifecycle.ts";
 import { HostSummary } from "./plan.ts";
@@ -17,12 +18,6 @@ export const Forecast = z.strictObject({
   cullRisk: z.number().min(0).max(1),
 });
 export type Forecast = z.infer<typeof Forecast>;
-
-export const BlueprintRequest = z.strictObject({
-  kind: z.literal("bypass"),
-  hiddenWidth: z.int().min(1).max(8192),
-});
-export type BlueprintRequest = z.infer<typeof BlueprintRequest>;
 
 /** What Tamiyo wants of the host, with its grounds. */
 export const AdaptationSignal = z.strictObject({
@@ -50,6 +45,28 @@ export const KasminaControlCommand = z.discriminatedUnion("kind", [
     ...base,
     kind: z.literal("cull"),
     seedId: SeedId,
+    reason: z.string().max(500).default("asked by the operator"),
+  }),
+  /** Undoes the open trial: everything as in the last good snapshot. Without a seed, the one in trial. */
+  z.strictObject({
+    ...base,
+    kind: z.literal("rollback"),
+    seedId: SeedId.optional(),
+    reason: z.string().max(500).default("asked by the operator"),
+  }),
+  /** Lets a seed that was rolled back go back to its first state; the embargo on its site stays. */
+  z.strictObject({
+    ...base,
+    kind: z.literal("release"),
+    seedId: SeedId,
+    reason: z.string().max(500).default("asked by the operator"),
+  }),
+  /** Answers an escalation: the jury was split on this seed. */
+  z.strictObject({
+    ...base,
+    kind: z.literal("resolve"),
+    seedId: SeedId,
+    verdict: z.enum(["keep", "cull"]),
     reason: z.string().max(500).default("asked by the operator"),
   }),
   z.strictObject({ ...base, kind: z.literal("pause") }),
@@ -119,7 +136,7 @@ export const Decision = z.strictObject({
   runId: z.string(),
   epoch: z.int().min(1),
   rule: z.string(),
-  outcome: z.enum(["germinate", "wait", "refused"]),
+  outcome: z.enum(["germinate", "wait", "probe", "refused"]),
   site: z.string().optional(),
   seedId: z.string().optional(),
   fromSite: z.string().optional(),

@@ -3,70 +3,13 @@
  * Every bound carries its unit at the end of its name.
  */
 import { z } from "zod";
+import { DamageConfig } from "./config-damage.ts";
+import { DatasetConfig } from "./config-dataset.ts";
+import { ModelConfig } from "./config-model.ts";
+import { MorphogeneticConfig } from "./config-morphogenetic.ts";
 import { OptimizerConfig } from "./optimizer.ts";
 
-const fraction = z.number().min(0).max(1);
-/** One-sided: below one half the bound would lie on the wrong side of the mean. */
-const confidence = z.number().min(0.5).max(0.999999);
-
-export const ModelConfig = z.discriminatedUnion("name", [
-  z.strictObject({
-    name: z.literal("mlp").describe("Dense layers with ReLU."),
-    widths: z
-      .array(z.int().min(1).max(8192))
-      .min(1)
-      .max(32)
-      .default([64, 64, 64])
-      .describe("Units of each hidden layer, from the input on."),
-  }),
-  z.strictObject({
-    name: z
-      .literal("cnn")
-      .describe("3×3 convolutions with ReLU, every second one strided, then a global average pool and a dense output."),
-    channels: z
-      .array(z.int().min(1).max(1024))
-      .min(1)
-      .max(32)
-      .default([8, 16, 16])
-      .describe("Channels of each convolution, from the input on."),
-  }),
-]);
-export type ModelConfig = z.infer<typeof ModelConfig>;
-
-export const DatasetConfig = z.strictObject({
-  name: z.enum(["mnist", "fashion-mnist"]).default("mnist").describe("Which images to train on."),
-  dataDir: z
-    .string()
-    .optional()
-    .describe(
-      "Folder with the IDX files (plain or .gz), or with a folder of the set's name that holds them; when given, no other place is looked in.",
-    ),
-  batchSize: z.int().min(1).max(65_536).default(128).describe("Samples in an optimizer step."),
-  validationSamples: z
-    .int()
-    .min(100)
-    .default(10_000)
-    .describe("Held out from the training files; every decision is made on these."),
-  trainSamplesMax: z
-    .int()
-    .min(100)
-    .optional()
-    .describe("Use only so many training samples (after the validation samples are set apart)."),
-});
-export type DatasetConfig = z.infer<typeof DatasetConfig>;
-
-export const DamageConfig = z.strictObject({
-  site: z
-    .string()
-    .default("random")
-    .describe("The layer to damage by name, or `random`: one hidden layer picked by the run's random seed."),
-  kind: z
-    .enum(["dead", "rank"])
-    .default("dead")
-    .describe("`dead`: all but `live` units never fire. `rank`: the weights are projected to rank `live`."),
-  live: z.int().min(1).default(2).describe("Units left alive, or the rank left."),
-});
-export type DamageConfig = z.infer<typeof DamageConfig>;
+export { DamageConfig, DatasetConfig, ModelConfig, MorphogeneticConfig };
 
 export const OptimizationConfig = z.strictObject({
   epochs: z
@@ -86,133 +29,6 @@ export const OptimizationConfig = z.strictObject({
   warmupSteps: z.int().min(0).default(0).describe("Steps over which the learning rate rises from zero."),
 });
 export type OptimizationConfig = z.infer<typeof OptimizationConfig>;
-
-export const MorphogeneticConfig = z.strictObject({
-  enabled: z.boolean().default(true).describe("False trains the host alone."),
-  seedsPerSite: z.int().min(1).max(100_000).default(1).describe("Seeds at each hidden layer; a fossilized seed is used up."),
-  signal: z
-    .strictObject({
-      samples: z
-        .int()
-        .min(64)
-        .max(65_536)
-        .default(2048)
-        .describe("Training samples in one measurement of the explained-error gap."),
-      features: z.int().min(4).max(1024).default(64).describe("Random ReLU features per activation."),
-      ridge: z.number().positive().default(1e-3).describe("Ridge penalty as a fraction of the mean diagonal of the Gram matrix."),
-      warmupSteps: z.int().min(0).default(200).describe("Host steps before the first measurement."),
-      everyEpochs: z
-        .int()
-        .min(1)
-        .default(4)
-        .describe("Windows between two measurements; after one that names a candidate the next window measures again."),
-    })
-    .prefault({}),
-  trigger: z
-    .strictObject({
-      gapMin: z
-        .number()
-        .positive()
-        .default(0.0189)
-        .describe("Explained-error gap at which a layer's health is `healthMax`. Belongs to `signal.samples` = 2048."),
-      healthMax: fraction.default(0.3).describe("A layer is a candidate below this health."),
-      confidenceMin: fraction.default(0.7).describe("A decision needs more confidence than this."),
-      checks: z.int().min(1).max(16).default(2).describe("Successive measurements that must name the same layer."),
-    })
-    .prefault({}),
-  adaptationsPerEpochMax: z.int().min(0).default(2).describe("Germinations accepted in one window."),
-  blueprint: z
-    .strictObject({
-      hiddenWidth: z
-        .union([z.literal("auto"), z.int().min(1).max(8192)])
-        .default("auto")
-        .describe("Width of the bypass; `auto` is the widest layer of its span."),
-    })
-    .prefault({}),
-  training: z
-    .strictObject({
-      steps: z.int().min(1).default(98).describe("Steps of the kernel alone, with the host frozen."),
-      confidence: confidence.default(0.99).describe("One-sided confidence of the gate on validation loss."),
-    })
-    .prefault({}),
-  grafting: z
-    .strictObject({
-      schedule: z.enum(["linear", "cosine", "sigmoid"]).default("cosine").describe("Shape of alpha from 0 to 1."),
-      mode: z
-        .enum(["fixed", "drift", "gradient"])
-        .default("fixed")
-        .describe("`fixed` follows the schedule; `drift` and `gradient` wait while their alarm is on."),
-      steps: z.int().min(1).default(49).describe("Steps from alpha 0 to alpha 1."),
-      driftMax: z
-        .number()
-        .positive()
-        .default(0.5)
-        .describe("Validation loss may rise by this fraction of its value before grafting is paused."),
-      gradientRatioMax: z
-        .number()
-        .positive()
-        .default(50)
-        .describe("Kernel gradient norm over its mean in TRAINING at which grafting is paused."),
-      pauseEpochsMax: z.int().min(0).default(3).describe("Paused windows before the seed is culled."),
-    })
-    .prefault({}),
-  stabilization: z
-    .strictObject({
-      steps: z.int().min(2).default(20).describe("Batches over which the loss must be steady; nobody learns."),
-      slopeMax: z
-        .number()
-        .positive()
-        .default(0.25)
-        .describe("Largest change of loss over the window, as a fraction of its mean."),
-      epochsMax: z.int().min(1).default(3).describe("Windows to become steady before the seed is culled."),
-    })
-    .prefault({}),
-  evaluation: z
-    .strictObject({ confidence: confidence.default(0.99).describe("One-sided confidence of the with/without screen.") })
-    .prefault({}),
-  fineTuning: z
-    .strictObject({
-      steps: z
-        .int()
-        .min(1)
-        .default(100)
-        .describe("Joint steps of kernel and host; the twin gets the same batches and equal FLOPs."),
-      gainMin: fraction.default(0.01).describe("The verdict's lower bound must exceed this fraction of the twin's loss."),
-      confidence: confidence.default(0.99).describe("One-sided confidence of the verdict."),
-    })
-    .prefault({}),
-  kernelLearningRateScale: z.number().positive().default(1).describe("The kernel's learning rate as a multiple of the host's."),
-  budget: z
-    .strictObject({
-      parametersMax: z.int().min(0).default(1_000_000).describe("Parameters that a run may add."),
-      flopsFractionMax: fraction
-        .default(0.7)
-        .describe("Part of the arm's FLOPs that trials may use; what is left is reserved before a trial starts."),
-    })
-    .prefault({}),
-  embargo: z
-    .strictObject({
-      epochs: z.int().min(0).default(4).describe("Windows for which a site that failed is blocked."),
-      penalty: fraction.default(0.2).describe("Confidence taken from a blueprint by a failure."),
-      penaltyDecay: fraction.default(0.9).describe("Factor on that penalty for every window that passes."),
-    })
-    .prefault({}),
-  kernelLeadEpochs: z
-    .int()
-    .min(0)
-    .default(2)
-    .describe(
-      "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that equal runs take it at the same window; one that is later is taken when it comes, and the run then depends on the forge's speed.",
-    ),
-  kernelLatencyMsMax: z.number().positive().default(250).describe("Gate 2: median time of the dry run on one batch."),
-  kernelCacheBytesMax: z
-    .int()
-    .min(1)
-    .default(134_217_728)
-    .describe("Loaded kernels kept in a lane; the least recently used goes first."),
-  compileTimeoutMs: z.int().min(1).default(60_000).describe("Tezzeret's deadline for one kernel."),
-});
-export type MorphogeneticConfig = z.infer<typeof MorphogeneticConfig>;
 
 export const GovernorConfig = z.strictObject({
   windowSteps: z.int().min(8).default(64).describe("Training losses kept to judge a spike."),

@@ -1,22 +1,61 @@
 /** A data set in shared memory, so that every lane reads the same bytes, and where in its batches a run stands. */
 import { z } from "zod";
+import type { Task } from "./graph.ts";
 
 export interface SampleBuffer {
   readonly count: number;
-  /** uint8 pixels, sample after sample, each in the order of `inputShape`. */
-  readonly pixels: SharedArrayBuffer;
-  /** uint8 class of each sample. */
-  readonly labels: SharedArrayBuffer;
+  /** Sample after sample, each in the order of `inputShape`: uint8 pixels of images, int32 token ids, float32 columns of tables. */
+  readonly inputs: SharedArrayBuffer;
+  /** Sample after sample: int32 classes [rows], or float32 values [classes] of a regression. */
+  readonly targets: SharedArrayBuffer;
+}
+
+export interface Augmentation {
+  /** Zero padding before a random crop to the image's own size, in pixels; 0: none. */
+  readonly cropPixels: number;
+  readonly flip: boolean;
+}
+
+/** How a column of a table became inputs: standardised as (value − mean) / sd, or 1 at the place of its text and 0 elsewhere. */
+export type InputColumn =
+  | { readonly kind: "number"; readonly name: string; readonly mean: number; readonly sd: number }
+  | { readonly kind: "text"; readonly name: string; readonly categories: readonly string[] };
+
+/** A target of a regression: value = prediction · sd + mean. */
+export interface TargetScale {
+  readonly name: string;
+  readonly mean: number;
+  readonly sd: number;
+}
+
+/** Enough to prepare a new row, and to read a prediction in the data's own units. */
+export interface TableEncoding {
+  readonly inputs: readonly InputColumn[];
+  /** Empty for a classification. */
+  readonly targets: readonly TargetScale[];
 }
 
 export interface DatasetBuffers {
   readonly name: string;
-  /** Channels, height, width. */
-  readonly inputShape: readonly [number, number, number];
+  readonly kind: "images" | "tokens" | "table";
+  readonly task: Task;
+  /** Of one sample: [channels, height, width], [tokens] or [columns]. */
+  readonly inputShape: readonly number[];
+  /** Predictions for each sample: 1, or one for each token. */
+  readonly rows: number;
+  /** Classes, size of the vocabulary, or outputs of a regression. */
   readonly classes: number;
-  /** A pixel p becomes (p / 255 − mean) / sd. */
-  readonly mean: number;
-  readonly sd: number;
+  /** Per channel; a pixel p of channel c becomes (p / 255 − mean[c]) / sd[c]. Empty for other kinds: tables are standardised when they are loaded. */
+  readonly mean: readonly number[];
+  readonly sd: readonly number[];
+  /** The character of each token id; for tokens only. */
+  readonly vocabulary?: readonly string[];
+  /** The name of each class, where the data name them. */
+  readonly classNames?: readonly string[];
+  /** For tables only; its statistics are those of the training samples. */
+  readonly table?: TableEncoding;
+  /** Drawn for training batches only. */
+  readonly augmentation: Augmentation;
   readonly train: SampleBuffer;
   readonly validation: SampleBuffer;
   readonly test: SampleBuffer;

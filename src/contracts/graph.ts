@@ -88,9 +88,11 @@ export const opAttributes = {
   dropout: z.strictObject({ rate: z.number().min(0).lt(1) }),
   /** x [N, C, H, W] → [N, C]. */
   globalAveragePool: none,
-  /** logits [N, K], labels int32 [N] → loss per sample [N]. */
+  /** Largest value of each window; the windows lie side by side (strides = kernelSize), rows and columns that fill none are left out. */
+  maxPool2d: z.strictObject({ kernelSize: size, strides: pair }),
+  /** logits [N, K], labels int32 [N] → loss per row [N]. */
   softmaxCrossEntropy: none,
-  /** prediction [N, K], target [N, K] → mean squared error per sample [N]. */
+  /** prediction [N, K], target [N, K] → mean squared error per row [N]. */
   meanSquaredError: none,
 } as const;
 
@@ -103,6 +105,7 @@ export const compositeOps = [
   "layerNorm",
   "dropout",
   "globalAveragePool",
+  "maxPool2d",
   "softmaxCrossEntropy",
   "meanSquaredError",
 ] as const satisfies readonly OpName[];
@@ -188,12 +191,23 @@ export const HostLayer = z.strictObject({
 });
 export type HostLayer = z.infer<typeof HostLayer>;
 
-/** A host: a graph with input `x` and output `logits`, and its layers in order of depth. */
+/** `classification`: logits and cross-entropy; `regression`: predictions and mean squared error. */
+export const Task = z.enum(["classification", "regression"]);
+export type Task = z.infer<typeof Task>;
+
+/**
+ * A host: a graph with input `x` and output `logits` [N · rows, classes], and its layers in topological order. A layer may stand on any
+ * path of the graph: a block's branch, a shortcut, an attention head.
+ */
 export const Host = z.strictObject({
   name: z.string(),
   graph: Graph,
   layers: z.array(HostLayer),
-  classes: z.int().min(2),
+  task: Task,
+  /** Predictions for each sample: 1, or one for each token. */
+  rows: z.int().min(1),
+  /** Width of the logits: classes, vocabulary, or the outputs of a regression. */
+  classes: z.int().min(1),
 });
 export type Host = z.infer<typeof Host>;
 

@@ -17,37 +17,19 @@ export const PairedGain = z.strictObject({
 });
 export type PairedGain = z.infer<typeof PairedGain>;
 
-/** The explained-error signal of one hidden layer: what its input still knows of the error and its output has lost. */
-export const LayerSignal = z.strictObject({
-  site: z.string(),
-  /** Fraction of the error that the layer's input explains. */
-  explainedIn: z.number(),
-  /** The same of its output. */
-  explainedOut: z.number(),
-  /** explainedIn − explainedOut. */
-  gap: z.number(),
-});
-export type LayerSignal = z.infer<typeof LayerSignal>;
+export const judgeNames = ["loss", "accuracy", "calibration", "cost"] as const;
+export type JudgeName = (typeof judgeNames)[number];
 
-/** A stretch that a bypass could bridge and the energy of TINY for it (Verbockhaven et al., 2024). */
-export const SpanEnergy = z.strictObject({
-  /** Site whose input the bypass reads. */
-  fromSite: z.string(),
-  /** Site whose pre-activation it adds to. */
-  toSite: z.string(),
-  energy: z.number(),
+/** One judge's look at grown against twin. Positive is better for the grown one. */
+export const Judgement = z.strictObject({
+  judge: z.enum(judgeNames),
+  vote: z.enum(["keep", "cull", "abstain"]),
+  /** What the interval is held against: above it is a keep, below it a cull. */
+  bound: z.number(),
+  /** Absent when it could not be measured: then the judge abstains and is missing from the quorum. */
+  measured: z.strictObject({ mean: z.number(), lower: z.number(), upper: z.number(), confidence: z.number() }).optional(),
 });
-export type SpanEnergy = z.infer<typeof SpanEnergy>;
-
-export const Signal = z.strictObject({
-  samples: count,
-  /** Mean squared error signal, Σ‖onehot(y) − softmax‖² / N. */
-  errorPower: z.number(),
-  layers: z.array(LayerSignal),
-  /** Spans that start at the layer of the largest gap. */
-  spans: z.array(SpanEnergy),
-});
-export type Signal = z.infer<typeof Signal>;
+export type Judgement = z.infer<typeof Judgement>;
 
 /** FLOPs since the run began, by what they were spent on. A multiply-add is two. */
 export const FlopsAccount = z.strictObject({
@@ -68,12 +50,14 @@ export const FlopsAccount = z.strictObject({
 });
 export type FlopsAccount = z.infer<typeof FlopsAccount>;
 
+/** Loss in nats, or mean squared error for a regression; `accuracy` is the share of predictions that are right, and R² for a regression. */
 export const Validation = z.strictObject({ loss: z.number(), accuracy: z.number(), samples: count });
 export type Validation = z.infer<typeof Validation>;
 
 /** What went wrong in a window, as the governor saw it. */
 export const Anomaly = z.strictObject({
-  kind: z.enum(["non_finite_loss", "non_finite_parameters", "loss_spike"]),
+  /** `kernel_failed`: a program of the kernel threw. */
+  kind: z.enum(["non_finite_loss", "non_finite_parameters", "loss_spike", "kernel_failed"]),
   step: count,
   detail: z.string(),
 });
@@ -121,10 +105,13 @@ export const KernelMeasurement = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("fine_tuned"),
     finite: z.boolean(),
+    /** Steps of both sides since the contest began. Beside a frozen base the twin takes none: it is the base itself. */
     grownSteps: count,
     twinSteps: count,
     /** Twin's loss − grown loss. */
     gain: PairedGain.optional(),
+    /** Of each judge; absent when nothing was measured. */
+    judgements: z.array(Judgement).max(judgeNames.length).optional(),
   }),
 ]);
 export type KernelMeasurement = z.infer<typeof KernelMeasurement>;

@@ -1,8 +1,9 @@
 /** The epoch boundary: what a lane is asked to do in the next window, and what it reports of it. */
 import { z } from "zod";
 import { DamageConfig, GovernorConfig, ModelConfig, MorphogeneticConfig } from "./config.ts";
-import { Anomaly, FlopsAccount, KernelMeasurement, Signal, Validation } from "./measure.ts";
+import { Anomaly, FlopsAccount, KernelMeasurement, Validation } from "./measure.ts";
 import { OptimizerConfig } from "./optimizer.ts";
+import { Signal } from "./signal.ts";
 
 const count = z.int().min(0);
 
@@ -21,6 +22,8 @@ export const SessionSpec = z.strictObject({
   /** The host's steps if nothing but the host is trained; sets the FLOPs budget and the schedule's length. */
   hostSteps: z.int().min(1),
   epochSteps: z.int().min(1),
+  /** The FLOPs of the run; left out, what `hostSteps` steps of the undamaged host cost. */
+  flopsMax: z.int().min(1).optional(),
   morphogenetic: MorphogeneticConfig,
   governor: GovernorConfig,
   progressHz: z.number().positive(),
@@ -33,6 +36,11 @@ export const SiteSummary = z.strictObject({
   /** Units or channels of the layer's input and of its output. */
   inputWidth: z.int().min(1),
   width: z.int().min(1),
+  /** Shape of one sample of the layer's input and of its pre-activation: [units], [channels, height, width] or [tokens, units]. */
+  inputShape: z.array(z.int().min(1)).max(4),
+  shape: z.array(z.int().min(1)).max(4),
+  /** FLOPs, for one batch, of the loss's gradient at this site's pre-activation beyond the forward pass. */
+  slopeFlops: count,
   /** Sites whose pre-activation a bypass from this site's input may legally add to. */
   legalTargets: z.array(z.string()),
 });
@@ -43,6 +51,8 @@ export const HostSummary = z.strictObject({
   /** SHA-256 of the host's canonical JSON. */
   hash: z.string(),
   parameters: count,
+  /** Samples in one batch. */
+  batchSize: z.int().min(1),
   /** FLOPs of one optimizer step of the host, and of one forward pass over one batch. */
   stepFlops: count,
   forwardFlops: count,
@@ -56,8 +66,8 @@ export const SessionStatus = z.strictObject({
   epoch: count,
   hostStep: count,
   host: HostSummary,
-  /** Where the damage was done, for the report and for no decision. */
-  damagedSite: z.string().optional(),
+  /** Where the damage was done, in topological order, for the report and for no decision. Empty without damage. */
+  damagedSites: z.array(z.string()),
   flopsMax: count,
   flops: FlopsAccount,
   /** The result of the last complete window, so that a boundary that was interrupted can be taken again. */
@@ -110,6 +120,8 @@ export const EpochPlan = z.strictObject({
   work: Work,
   /** Measure the signal at the window's end. */
   measureSignal: z.boolean(),
+  /** Batches to pool in that measurement; left out: one. */
+  signalBatches: z.int().min(1).max(16).optional(),
 });
 export type EpochPlan = z.infer<typeof EpochPlan>;
 

@@ -1,10 +1,19 @@
 /** The report of a run with all its arms (`--report FILE`). */
 import { z } from "zod";
+import { EscalationEnd } from "./assets.ts";
 import { Forecast } from "./commands.ts";
 import { LifecycleState, LifecycleStep } from "./lifecycle.ts";
-import { FlopsAccount } from "./measure.ts";
+import { FlopsAccount, Judgement } from "./measure.ts";
 
-export const ReportDamage = z.strictObject({ site: z.string(), kind: z.string(), live: z.int().min(1) });
+export const ReportDamage = z.strictObject({
+  kind: z.string(),
+  /** The layers that were damaged, in topological order. */
+  sites: z.array(z.string()).min(1),
+  /** Units left alive, the width left, or the rank left. */
+  live: z.int().min(1),
+  /** Adjacent layers that were asked for. */
+  layers: z.int().min(1),
+});
 export type ReportDamage = z.infer<typeof ReportDamage>;
 
 export const ReportSeed = z.strictObject({
@@ -15,6 +24,10 @@ export const ReportSeed = z.strictObject({
   forecast: Forecast.optional(),
   measuredGain: z.number().optional(),
   interval: z.strictObject({ lower: z.number(), upper: z.number(), confidence: z.number() }).optional(),
+  /** What each judge said at the verdict. */
+  judgements: z.array(Judgement).optional(),
+  /** Present when the jury was split and the operator was asked. */
+  escalation: EscalationEnd.optional(),
 });
 export type ReportSeed = z.infer<typeof ReportSeed>;
 
@@ -37,7 +50,7 @@ export const ReportArm = z.strictObject({
   /** Germinations that took place. */
   triggers: z.int().min(0),
   rollbacks: z.int().min(0),
-  /** Whether the damaged layer was the one that a seed germinated at; absent without damage or without a trigger. */
+  /** Whether a seed germinated at a damaged layer, or its span covers the first of them; absent without damage or without a trigger. */
   damageFound: z.boolean().optional(),
   seeds: z.array(ReportSeed),
   signals: z.array(z.strictObject({ epoch: z.int(), site: z.string(), gap: z.number() })),

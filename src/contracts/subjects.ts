@@ -3,11 +3,14 @@
  * and the server's permissions all come from this table.
  */
 import { z } from "zod";
-import { AssetKind, FieldReport, KernelTags } from "./assets.ts";
+import { AssetKind, FieldReport } from "./assets.ts";
+import { BlueprintKind } from "./blueprint-kinds.ts";
+import { KernelTags } from "./characterization.ts";
 import { CommandReceipt, Decision, KasminaControlCommand } from "./commands.ts";
 import { CompilationOutcome, CompilationRequest } from "./compilation.ts";
 import { ContentHash } from "./ids.ts";
 import { SeedTransition } from "./lifecycle.ts";
+import { Judgement, judgeNames } from "./measure.ts";
 import { BoundaryReply, EpochResult, HostSummary } from "./plan.ts";
 import { ReportDamage } from "./report.ts";
 import { HealthSignal, RunProgress, SystemStatePacket } from "./telemetry.ts";
@@ -90,6 +93,34 @@ const KernelFindReply = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("missing") }),
 ]);
 
+/** Known tags, the newest first. */
+const TagsFindReply = z.strictObject({ found: z.array(KernelTags).max(256) });
+
+/** A jury that is split on a seed, and how that ended. */
+export const EscalationEvent = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("opened"),
+    runId: z.string(),
+    seedId: z.string(),
+    epoch: z.int().min(0),
+    reason: z.string(),
+    judgements: z.array(Judgement).max(judgeNames.length),
+    /** Windows that are waited for an answer, and what happens without one. */
+    windowsLeft: z.int().min(0),
+    otherwise: z.enum(["keep", "cull"]),
+  }),
+  z.strictObject({
+    kind: z.literal("settled"),
+    runId: z.string(),
+    seedId: z.string(),
+    epoch: z.int().min(0),
+    reason: z.string(),
+    verdict: z.enum(["keep", "cull"]),
+    by: z.enum(["operator", "policy", "evidence"]),
+  }),
+]);
+export type EscalationEvent = z.infer<typeof EscalationEvent>;
+
 export const subjects = {
   "system.events.epoch": entry({
     about: "A window is complete: losses, signal, FLOPs, what the seed at work measured.",
@@ -116,6 +147,13 @@ export const subjects = {
     about: "What Tamiyo decided, why, how sure it was and what it expects.",
     payload: Decision,
     publishers: ["tamiyo"],
+    listeners: ["nissa", "operator", "observer"],
+    stream: "EVENTS",
+  }),
+  "system.events.escalation": entry({
+    about: "The jury is split on a seed: the operator is asked, and told how it was settled.",
+    payload: EscalationEvent,
+    publishers: ["kasmina"],
     listeners: ["nissa", "operator", "observer"],
     stream: "EVENTS",
   }),
@@ -146,7 +184,7 @@ export const subjects = {
     listeners: ["nissa", "operator", "observer"],
   }),
   "control.kasmina.commands": entry({
-    about: "Germinate, cull, pause, resume, status, stop; applied at the next boundary.",
+    about: "Germinate, cull, rollback, release, resolve, pause, resume, status, stop; applied at the next boundary.",
     payload: KasminaControlCommand,
     reply: CommandReceipt,
     publishers: ["tamiyo", "operator"],
@@ -176,14 +214,14 @@ export const subjects = {
     about: "A kernel lies in Urza, or could not be made.",
     payload: CompilationOutcome,
     publishers: ["tezzeret"],
-    listeners: ["kasmina", "nissa"],
+    listeners: ["kasmina", "urabrask", "nissa"],
     stream: "EVENTS",
   }),
   "validation.kernel.characterized": entry({
-    about: "Measured characteristics of a kernel.",
-    payload: KernelTags,
+    about: "Measured characteristics of a kernel, for the run and the seed that wait for it. Without it no kernel is taken.",
+    payload: z.strictObject({ runId: z.string(), seedId: z.string(), characterized: KernelTags }),
     publishers: ["urabrask"],
-    listeners: ["urza", "tamiyo", "nissa"],
+    listeners: ["kasmina", "urza", "tamiyo", "nissa"],
     stream: "REPORTS",
   }),
   "innovation.field_reports": entry({
@@ -204,7 +242,7 @@ export const subjects = {
     about: "Fetch an asset by its hash.",
     payload: z.strictObject({ kind: AssetKind, hash: ContentHash }),
     reply: AssetGetReply,
-    publishers: ["tolaria", "kasmina", "tezzeret", "tamiyo"],
+    publishers: ["tolaria", "kasmina", "tezzeret", "urabrask", "tamiyo"],
     listeners: ["urza"],
   }),
   "library.kernel.find": entry({
@@ -212,6 +250,18 @@ export const subjects = {
     payload: z.strictObject({ keyHash: ContentHash }),
     reply: KernelFindReply,
     publishers: ["tezzeret"],
+    listeners: ["urza"],
+  }),
+  "library.tags.find": entry({
+    about: "What kernels were measured to be: by kernel, machine, kind of blueprint, and tags that they must all have.",
+    payload: z.strictObject({
+      kernelHash: ContentHash.optional(),
+      machine: z.string().optional(),
+      kind: BlueprintKind.optional(),
+      tags: z.array(z.string()).max(32).default([]),
+    }),
+    reply: TagsFindReply,
+    publishers: ["urabrask", "tamiyo"],
     listeners: ["urza"],
   }),
 } as const;

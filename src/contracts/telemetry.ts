@@ -1,8 +1,8 @@
 /** What seeds and runs report over the bus, once a window. */
 import { z } from "zod";
 import { LifecycleState } from "./lifecycle.ts";
-import { SpanEnergy } from "./measure.ts";
 import { EpochResult, HostSummary } from "./plan.ts";
+import { LayerSignal, SpanEnergy } from "./signal.ts";
 
 /** Health of one site as its seed sees it. */
 export const SeedHealth = z.strictObject({
@@ -11,9 +11,8 @@ export const SeedHealth = z.strictObject({
   state: LifecycleState,
   /** 1 is sound, 0 is lost; absent when the window measured no signal. */
   health: z.number().min(0).max(1).optional(),
-  gap: z.number().optional(),
-  explainedIn: z.number().optional(),
-  explainedOut: z.number().optional(),
+  /** All that was measured of its layer. */
+  layer: LayerSignal.optional(),
   /** Windows until the embargo on this site ends; 0 when there is none. */
   embargoEpochs: z.int().min(0),
 });
@@ -25,9 +24,11 @@ export const HealthSignal = z.strictObject({
   epoch: z.int().min(1),
   hostStep: z.int().min(0),
   seeds: z.array(SeedHealth).max(100_000),
-  /** Spans that start at the site of the largest gap. */
+  /** Spans that start at the worst site. */
   spans: z.array(SpanEnergy),
   errorPower: z.number().optional(),
+  /** Validation loss − loss of the measured training samples. */
+  generalizationGap: z.number().optional(),
   validationLoss: z.number().optional(),
   /** The seed that holds the grafting lock. */
   activeSeedId: z.string().optional(),

@@ -1,15 +1,17 @@
 /** Scales that Kasmina and Tamiyo must agree on: the health of a gap, and what a trial costs by closed form. */
-import type { BlueprintRequest } from "./commands.ts";
+import type { BlueprintConfig, BlueprintKind, BlueprintRequest } from "./blueprint-kinds.ts";
+import { blueprintCost, fits, joinOf, placesOf, sizeOf } from "./blueprint-shapes.ts";
 import type { MorphogeneticConfig } from "./config.ts";
 import type { HostSummary, SiteSummary } from "./plan.ts";
+import { type LayerSignal, severityOf } from "./signal.ts";
 
 /**
- * Health of a layer from its explained-error gap: 1 − (1 − healthMax) · gap / gapMin, cut to [0, 1]. No gap is 1, `gapMin` is exactly
- * `healthMax`. A gap that was not measured, or is no number, has no health: it is never healthy.
+ * Health of a layer from its severity: 1 − (1 − healthMax) · severity, cut to [0, 1]. No evidence is 1, a severity of 1 is exactly `healthMax`.
+ * A layer that was not measured, or whose gap is no number, has no health: it is never healthy.
  */
-export const healthOfGap = (gap: number | undefined, trigger: MorphogeneticConfig["trigger"]): number | undefined => {
-  if (gap === undefined || !Number.isFinite(gap)) return undefined;
-  return Math.min(1, Math.max(0, 1 - ((1 - trigger.healthMax) * gap) / trigger.gapMin));
+export const healthOfLayer = (layer: LayerSignal | undefined, trigger: MorphogeneticConfig["trigger"]): number | undefined => {
+  const severity = layer === undefined ? undefined : severityOf(layer, trigger);
+  return severity === undefined ? undefined : Math.min(1, Math.max(0, 1 - (1 - trigger.healthMax) * severity));
 };
 
 export const findSite = (host: HostSummary, site: string): SiteSummary | undefined =>
@@ -30,17 +32,53 @@ export const hiddenWidthOf = (
   width: MorphogeneticConfig["blueprint"]["hiddenWidth"],
 ): number => (width === "auto" ? Math.max(1, ...sitesOfSpan(host, fromSite, toSite).map((each) => each.width)) : width);
 
-/**
- * Parameters of a bypass. Dense: in·h + h + h·out + out. From a convolution: 1×1, 3×3 and 1×1 with their biases,
- * in·h + h + 9h² + h + h·out + out.
- */
+/** Parameters of a bypass; 0 where a site is unknown or the blueprint does not fit the span. */
 export const bypassParameters = (host: HostSummary, fromSite: string, toSite: string, request: BlueprintRequest): number => {
-  const from = findSite(host, fromSite);
-  const to = findSite(host, toSite);
+  const [from, to] = [findSite(host, fromSite), findSite(host, toSite)];
   if (from === undefined || to === undefined) return 0;
-  const h = request.hiddenWidth;
-  const middle = from.kind === "conv2d" ? 9 * h * h + h : 0;
-  return from.inputWidth * h + h + middle + h * to.width + to.width;
+  return blueprintCost(request, from.inputShape, to.shape, host.batchSize)?.parameters ?? 0;
+};
+
+/** A stretch of a host by the sites at its ends. */
+export interface SiteSpan {
+  readonly fromSite: string;
+  readonly toSite: string;
+}
+
+/** True where both sites are known and the blueprint joins their shapes. */
+export const fitsSpan = (
+  host: HostSummary,
+  span: SiteSpan,
+  request: Pick<BlueprintRequest, "kind" | "initialization">,
+): boolean => {
+  const [from, to] = [findSite(host, span.fromSite), findSite(host, span.toSite)];
+  return from !== undefined && to !== undefined && fits(request, from.inputShape, to.shape);
+};
+
+/** A site whose bypass must carry information between tokens. */
+const mixesTokens = /(^|\.)attention\.value$/;
+
+/** What the shapes of a span ask for, best first: dense for vectors, convolution for images, for tokens a head or an MLP. */
+export const naturalKinds = (host: HostSummary, span: SiteSpan): readonly BlueprintKind[] => {
+  const rank = findSite(host, span.toSite)?.shape.length;
+  if (rank === 3) return ["convolution"];
+  if (rank !== 2) return ["dense"];
+  const covered = sitesOfSpan(host, span.fromSite, span.toSite);
+  return covered.some(({ site }) => mixesTokens.test(site)) ? ["attention-head", "token-mlp"] : ["token-mlp"];
+};
+
+/**
+ * What a germination grows when nobody has chosen: the configured kind, or for `auto` the first natural one that can start as configured.
+ * It may not fit the span.
+ */
+export const defaultBlueprint = (host: HostSummary, span: SiteSpan, config: BlueprintConfig): BlueprintRequest => {
+  const { initialization } = config;
+  const natural = naturalKinds(host, span);
+  const kind =
+    config.kind === "auto"
+      ? (natural.find((each) => fitsSpan(host, span, { kind: each, initialization })) ?? natural[0]!)
+      : config.kind;
+  return { kind, hiddenWidth: hiddenWidthOf(host, span.fromSite, span.toSite, config.hiddenWidth), initialization };
 };
 
 export interface TrialCost {
@@ -49,24 +87,59 @@ export interface TrialCost {
   readonly flops: number;
 }
 
+/** Steps of gate 2's dry run, whose median is the latency; an evaluation follows. */
+export const dryRunSteps = 5;
+/** What TINY's units may write, as multiples of the gradient's own size: one evaluation on a batch for each. */
+export const tinyAmplitudes = [0, 0.03, 0.1, 0.3, 1, 3, 10] as const;
+/** FLOPs of an optimizer for each parameter: Adam's, with the gradient's norm. */
+const updateFlops = 14;
+
 /**
- * What a whole trial costs at most, without pauses. The kernel's forward pass takes the host's own FLOPs per parameter, its backward pass
- * twice that. Over all validation batches the host runs twice (frozen, and as twin) and the grown network four times (after TRAINING, GRAFTING,
- * EVALUATING and FINE_TUNING); grown copy and twin get equal FLOPs.
+ * What a whole trial costs at most, without pauses; 0 where the blueprint does not fit. Steps of the kernel alone need the loss's gradient
+ * down to the span's end. Over all validation batches the host runs twice (frozen, and as twin) and the grown network four times (after
+ * TRAINING, GRAFTING, EVALUATING and FINE_TUNING); grown copy and twin get equal FLOPs.
  */
 export const trialCost = (
   host: HostSummary,
-  span: { readonly fromSite: string; readonly toSite: string },
+  span: SiteSpan,
   request: BlueprintRequest,
   validationBatches: number,
   config: MorphogeneticConfig,
 ): TrialCost => {
-  const parameters = bypassParameters(host, span.fromSite, span.toSite, request);
-  const kernelForward = (parameters * host.forwardFlops) / Math.max(1, host.parameters);
-  const grownForward = host.forwardFlops + kernelForward;
-  const alone = (config.training.steps + config.grafting.steps) * (grownForward + 2 * kernelForward);
+  const [from, to] = [findSite(host, span.fromSite), findSite(host, span.toSite)];
+  const cost = from && to && blueprintCost(request, from.inputShape, to.shape, host.batchSize);
+  if (from === undefined || to === undefined || cost === undefined) return { parameters: 0, flops: 0 };
+  const { parameters, forwardFlops, backwardFlops, inputGradientFlops } = cost;
+  const joining = host.batchSize * sizeOf(to.shape);
+  const grownForward = host.forwardFlops + forwardFlops + 2 * joining;
+  const kernelStep = grownForward + to.slopeFlops + backwardFlops + 2 * joining + updateFlops * parameters;
+  const readsData = host.sites[0]?.site === span.fromSite;
+  const jointStep =
+    host.stepFlops + forwardFlops + backwardFlops + (readsData ? 0 : inputGradientFlops) + joining + updateFlops * parameters;
+  const loading =
+    dryRunSteps * kernelStep +
+    grownForward +
+    (request.initialization === "tiny" ? tinyFlops(host, from, to, grownForward, config) : 0);
+  const alone = (config.training.steps + config.grafting.steps) * kernelStep;
   const settling = config.stabilization.steps * config.stabilization.epochsMax * grownForward;
-  const verdict = 2 * config.fineTuning.steps * (host.stepFlops + 3 * kernelForward);
+  const verdict = 2 * config.fineTuning.steps * jointStep;
   const evaluations = validationBatches * (2 * host.forwardFlops + 4 * grownForward);
-  return { parameters, flops: Math.ceil(alone + settling + verdict + evaluations) };
+  return { parameters, flops: Math.ceil(loading + alone + settling + verdict + evaluations) };
+};
+
+/** Moments of what the bypass reads, of what the last layer reads and of the gradient there, then the search for the amplitude. */
+const tinyFlops = (
+  host: HostSummary,
+  from: SiteSummary,
+  to: SiteSummary,
+  grownForward: number,
+  config: MorphogeneticConfig,
+): number => {
+  const join = joinOf(from.inputShape, to.shape);
+  if (join === null) return 0;
+  const rows = host.batchSize * placesOf(to.shape);
+  const [read, present, outputs] = [join.inputs, to.inputWidth, join.outputs];
+  const moments = 2 * rows * (read * read + present * present + read * present + (read + present) * outputs);
+  const { tinyBatches } = config.blueprint;
+  return tinyBatches * (host.forwardFlops + to.slopeFlops + moments) + tinyAmplitudes.length * grownForward;
 };

@@ -1,7 +1,7 @@
 /** Fashion-MNIST, articles of clothing (Xiao et al., 2017), in MNIST's layout and counts. Debian's package is dataset-fashion-mnist. */
-import type { DatasetDescription } from "./description.ts";
+import type { MnistLike } from "./idx-description.ts";
 
-export const fashionMnist: DatasetDescription = {
+export const fashionMnist: MnistLike = {
   name: "fashion-mnist",
   inputShape: [1, 28, 28],
   classes: 10,

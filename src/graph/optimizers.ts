@@ -42,6 +42,9 @@ const slotSuffixes = (config: OptimizerConfig): readonly string[] => {
   return ["#m", "#v"];
 };
 
+/** The parameter that a tensor of a learner belongs to: itself, or the one that it is a slot of. */
+export const parameterOf = (name: string): string => name.replace(/#(?:velocity|m|v)$/, "");
+
 /** The slots of one parameter: `<parameter>#velocity`, or `<parameter>#m` and `<parameter>#v`. */
 export const slotsOf = (config: OptimizerConfig, { name, cohort, shape }: Parameter): Slot[] =>
   slotSuffixes(config).map((suffix) => ({ name: `${name}${suffix}`, parameter: name, cohort, shape }));

@@ -5,18 +5,22 @@
  * K2  Every parameter and slot that changes has exactly one output.
  */
 import { GraphError } from "../contracts/errors.ts";
-import type { Graph, GraphOutput, Parameter, Program } from "../contracts/graph.ts";
+import type { Graph, GraphOutput, Host, Parameter, Program } from "../contracts/graph.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
 import { gradients } from "./autodiff.ts";
 import { type Binding, type BoundInput, openBinding, type RandomInput } from "./bind.ts";
+import type { Emitter } from "./emitter.ts";
 import { programFlops } from "./flops.ts";
 import { clipFactor, globalNorm, type Slot, scalarNames, slotsOf, updateParameter } from "./optimizers.ts";
 import { assembleProgram } from "./program.ts";
+import { sizeOf } from "./shapes.ts";
+
+/** What a loss must know of a host. */
+export type LossHost = Pick<Host, "graph" | "task">;
 
 export interface StepOptions {
-  /** A graph with input `x`, output `logits` [N, K] and any further inputs, such as a seed's alpha. */
-  readonly host: { readonly graph: Graph };
-  readonly loss: "softmaxCrossEntropy";
+  /** A graph with input `x`, output `logits` [N · rows, K] and any further inputs, such as a seed's alpha. Its task names the loss. */
+  readonly host: LossHost;
   readonly optimizer: OptimizerConfig;
   readonly trainableCohorts: readonly string[];
   readonly batch: number;
@@ -57,18 +61,45 @@ export const outputValue = (graph: Graph, name: string): string => {
   });
 };
 
-/** Appends the loss per sample on input `y` (int32 [N]). Returns its value and the further input. */
+/** The loss of each row of the logits on the targets `y`: int32 [N · rows] of a classification, float32 [N, K] of a regression. */
+const lossPerRow = (
+  binding: Binding,
+  host: LossHost,
+  logits: string,
+): { readonly perRow: string; readonly labels: BoundInput } => {
+  const b = binding.emitter;
+  const shape = b.type(logits).shape;
+  const labels: BoundInput =
+    host.task === "classification"
+      ? { name: "y", dtype: "int32", shape: shape.slice(0, 1) }
+      : { name: "y", dtype: "float32", shape };
+  b.declare(labels.name, { dtype: labels.dtype, shape: labels.shape });
+  const op = host.task === "classification" ? "softmaxCrossEntropy" : "meanSquaredError";
+  const perRow = binding.expand({ id: b.fresh("loss/perRow"), op, inputs: [logits, labels.name], attributes: {} });
+  return { perRow, labels };
+};
+
+/** The mean over each sample's rows: [N · rows] → [N]. Throws GraphError when the rows do not divide. */
+export const meanPerSample = (b: Emitter, perRow: string, batch: number): string => {
+  const rows = sizeOf(b.type(perRow).shape) / batch;
+  if (!Number.isInteger(rows)) {
+    throw new GraphError(`logits: expected equally many rows for each of ${batch} samples, got ${rows}; check the host's output`);
+  }
+  return rows === 1 ? perRow : b.mean(b.reshape(perRow, [batch, rows]), [1], false);
+};
+
+/**
+ * Appends the loss per sample [N], the mean over the sample's rows. Returns its value, the logits [N · rows, K] and the further
+ * input `y`.
+ */
 export const appendLoss = (
   binding: Binding,
-  graph: Graph,
+  host: LossHost,
   batch: number,
 ): { readonly perSample: string; readonly logits: string; readonly labels: BoundInput } => {
-  const labels: BoundInput = { name: "y", dtype: "int32", shape: [batch] };
-  binding.emitter.declare(labels.name, { dtype: labels.dtype, shape: labels.shape });
-  const logits = binding.resolve(outputValue(graph, "logits"));
-  const id = binding.emitter.fresh("loss/perSample");
-  const perSample = binding.expand({ id, op: "softmaxCrossEntropy", inputs: [logits, labels.name], attributes: {} });
-  return { perSample, logits, labels };
+  const logits = binding.resolve(outputValue(host.graph, "logits"));
+  const { perRow, labels } = lossPerRow(binding, host, logits);
+  return { perSample: meanPerSample(binding.emitter, perRow, batch), logits, labels };
 };
 
 const checkCohorts = (graph: Graph, cohorts: readonly string[]): void => {
@@ -83,7 +114,7 @@ const checkCohorts = (graph: Graph, cohorts: readonly string[]): void => {
 };
 
 /**
- * The program of one step. Inputs: the graph's inputs, parameters and random inputs, `y` (int32 [N]), slots, scalars. Outputs: `loss`
+ * The program of one step. Inputs: the graph's inputs, parameters and random inputs, `y`, slots, scalars. Outputs: `loss`
  * (mean over the batch, []), `gradNorm` (global norm of the trainable gradients before clipping, []) and one per update.
  */
 export const trainStep = (options: StepOptions): StepProgram => {
@@ -92,9 +123,10 @@ export const trainStep = (options: StepOptions): StepProgram => {
   checkCohorts(graph, trainableCohorts);
   const binding = openBinding(graph, { batch, mode: "train", trainableCohorts });
   const b = binding.emitter;
-  const { perSample, labels } = appendLoss(binding, graph, batch);
+  const { perRow, labels } = lossPerRow(binding, host, binding.resolve(outputValue(graph, "logits")));
   b.scope = "loss";
-  const loss = b.mean(perSample, [0], false);
+  // Every sample has as many rows: the mean over samples is the mean over rows.
+  const loss = b.mean(perRow, [0], false);
 
   const trainable = graph.parameters.filter((parameter) => parameter.trainable && trainableCohorts.includes(parameter.cohort)); // K1
   const slots = trainable.flatMap((parameter) => slotsOf(optimizer, parameter));

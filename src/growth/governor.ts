@@ -1,5 +1,5 @@
 /**
- * Watches the step losses of a host. Pure: state and loss in, state and verdict out.
+ * Watches the step losses of a host, or of a kernel in trial. Pure: state and loss in, state and verdict out.
  *
  * G1 A loss that is not finite is an anomaly at once.
  * G2 A spike lies above mean + sigmaMax·sd of the window and above ratioMax times its mean; `spikesMax` in a row are an anomaly.
@@ -43,3 +43,7 @@ export const observeLoss = (
     { kind: "loss_spike", step, detail },
   ];
 };
+
+/** The state after losses that raised no alarm: a window that was interrupted goes on from them. */
+export const replayLosses = (losses: readonly number[], config: GovernorConfig): GovernorState =>
+  losses.reduce<GovernorState>((state, loss, step) => observeLoss(state, loss, step, config)[0], initialGovernor);

@@ -1,5 +1,5 @@
 /** The one place that solves and decomposes matrices: float64, row-major, small (a few hundred rows). */
-import { CholeskyDecomposition, Matrix, SingularValueDecomposition } from "ml-matrix";
+import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 
 /** Row-major, `rows × columns`. */
 export interface DenseMatrix {
@@ -7,20 +7,6 @@ export interface DenseMatrix {
   readonly columns: number;
   readonly data: ArrayLike<number>;
 }
-
-const toMatrix = ({ rows, columns, data }: DenseMatrix): Matrix => {
-  const matrix = Matrix.zeros(rows, columns);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) matrix.set(row, column, data[row * columns + column]!);
-  }
-  return matrix;
-};
-
-const fromMatrix = (matrix: Matrix): DenseMatrix => ({
-  rows: matrix.rows,
-  columns: matrix.columns,
-  data: Float64Array.from(matrix.to1DArray()),
-});
 
 export const isFiniteMatrix = ({ data }: DenseMatrix): boolean => {
   for (let index = 0; index < data.length; index++) if (!Number.isFinite(data[index])) return false;
@@ -35,8 +21,18 @@ export const meanDiagonal = ({ rows, data }: DenseMatrix): number => {
 };
 
 /** aᵀb. */
-export const multiplyTransposed = (a: DenseMatrix, b: DenseMatrix): DenseMatrix =>
-  fromMatrix(toMatrix(a).transpose().mmul(toMatrix(b)));
+export const multiplyTransposed = (a: DenseMatrix, b: DenseMatrix): DenseMatrix => {
+  const data = new Float64Array(a.columns * b.columns);
+  for (let k = 0; k < a.rows; k++) {
+    for (let row = 0; row < a.columns; row++) {
+      const factor = a.data[k * a.columns + row]!;
+      if (factor === 0) continue;
+      for (let column = 0; column < b.columns; column++)
+        data[row * b.columns + column]! += factor * b.data[k * b.columns + column]!;
+    }
+  }
+  return { rows: a.columns, columns: b.columns, data };
+};
 
 /** Σ aᵢ·bᵢ, which is tr(aᵀb). */
 export const dot = (a: DenseMatrix, b: DenseMatrix): number => {
@@ -51,33 +47,67 @@ export const subtract = (a: DenseMatrix, b: DenseMatrix): DenseMatrix => ({
   data: Float64Array.from(a.data, (value, index) => value - b.data[index]!),
 });
 
+/** Lower factor L with LLᵀ = gram + penalty·I, in the lower half of the result; undefined where there is none. */
+const cholesky = ({ rows: n, data }: DenseMatrix, penalty: number): Float64Array | undefined => {
+  const lower = Float64Array.from(data);
+  for (let column = 0; column < n; column++) {
+    const own = column * n;
+    let pivot = lower[own + column]! + penalty;
+    for (let k = 0; k < column; k++) pivot -= lower[own + k]! ** 2;
+    if (!(pivot > 0)) return undefined;
+    const root = Math.sqrt(pivot);
+    lower[own + column] = root;
+    for (let row = column + 1; row < n; row++) {
+      const other = row * n;
+      let value = lower[other + column]!;
+      for (let k = 0; k < column; k++) value -= lower[other + k]! * lower[own + k]!;
+      lower[other + column] = value / root;
+    }
+  }
+  return lower;
+};
+
 /**
  * (gram + penalty·I)⁻¹ · right by Cholesky; `gram` symmetric. Undefined where the sum is not positive definite or not finite.
  */
 export const solveRidge = (gram: DenseMatrix, right: DenseMatrix, penalty: number): DenseMatrix | undefined => {
   if (!isFiniteMatrix(gram) || !isFiniteMatrix(right)) return undefined;
-  const matrix = toMatrix(gram);
-  for (let row = 0; row < gram.rows; row++) matrix.set(row, row, matrix.get(row, row) + penalty);
-  const decomposition = new CholeskyDecomposition(matrix);
-  return decomposition.isPositiveDefinite() ? fromMatrix(decomposition.solve(toMatrix(right))) : undefined;
+  const lower = cholesky(gram, penalty);
+  if (lower === undefined) return undefined;
+  const [n, m] = [gram.rows, right.columns];
+  const data = Float64Array.from(right.data);
+  const eliminate = (row: number, from: number, to: number, factorAt: (k: number) => number): void => {
+    for (let k = from; k < to; k++) {
+      const factor = factorAt(k);
+      for (let column = 0; column < m; column++) data[row * m + column]! -= factor * data[k * m + column]!;
+    }
+    const pivot = lower[row * n + row]!;
+    for (let column = 0; column < m; column++) data[row * m + column]! /= pivot;
+  };
+  for (let row = 0; row < n; row++) eliminate(row, 0, row, (k) => lower[row * n + k]!);
+  for (let row = n - 1; row >= 0; row--) eliminate(row, row + 1, n, (k) => lower[k * n + row]!);
+  return { rows: n, columns: m, data };
 };
 
-/** The nearest matrix of rank `rank` in the Frobenius norm (Eckart & Young, 1936). */
-export const projectToRank = (source: DenseMatrix, rank: number): DenseMatrix => {
-  const {
-    leftSingularVectors: left,
-    diagonal,
-    rightSingularVectors: right,
-  } = new SingularValueDecomposition(toMatrix(source), {
-    autoTranspose: true,
-  });
-  const data = new Float64Array(source.rows * source.columns);
-  for (let row = 0; row < source.rows; row++) {
-    for (let column = 0; column < source.columns; column++) {
-      let sum = 0;
-      for (let k = 0; k < Math.min(rank, diagonal.length); k++) sum += left.get(row, k) * diagonal[k]! * right.get(column, k);
-      data[row * source.columns + column] = sum;
-    }
-  }
-  return { rows: source.rows, columns: source.columns, data };
+/** Eigenvalues of a symmetric matrix, largest first; undefined where it is not finite. */
+export const symmetricEigenvalues = (matrix: DenseMatrix): number[] | undefined => {
+  if (!isFiniteMatrix(matrix)) return undefined;
+  const { rows, columns, data } = matrix;
+  const values = Matrix.from1DArray(rows, columns, Array.from(data));
+  return new EigenvalueDecomposition(values, { assumeSymmetric: true }).realEigenvalues.toSorted((a, b) => b - a);
+};
+
+/** Eigenvalues of a symmetric matrix, largest first, and its eigenvectors as columns in that order; undefined where it is not finite. */
+export const symmetricEigen = (
+  source: DenseMatrix,
+): { readonly values: readonly number[]; readonly vectors: DenseMatrix } | undefined => {
+  if (!isFiniteMatrix(source)) return undefined;
+  const { rows } = source;
+  const matrix = Matrix.from1DArray(rows, rows, Array.from(source.data));
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
+  const order = realEigenvalues.map((_, i) => i).toSorted((a, b) => realEigenvalues[b]! - realEigenvalues[a]!);
+  const data = Float64Array.from({ length: rows * rows }, (_, i) =>
+    eigenvectorMatrix.get(Math.floor(i / rows), order[i % rows]!),
+  );
+  return { values: order.map((i) => realEigenvalues[i]!), vectors: { rows, columns: rows, data } };
 };

@@ -1,14 +1,9 @@
 /** A command to a run, answered at once: a receipt, or a refusal that says why. What is accepted waits for the next boundary. */
-import type {
-  BlueprintRequest,
-  CommandReceipt,
-  KasminaControlCommand,
-  RefusalCode,
-  RunStatus,
-  SeedStatus,
-} from "../contracts/commands.ts";
+
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
+import type { CommandReceipt, KasminaControlCommand, RefusalCode, RunStatus, SeedStatus } from "../contracts/commands.ts";
 import { isActive } from "../contracts/lifecycle.ts";
-import { healthOfGap, hiddenWidthOf, trialCost } from "../contracts/trial.ts";
+import { defaultBlueprint, fitsSpan, healthOfLayer, trialCost } from "../contracts/trial.ts";
 import { gateZero } from "./gates.ts";
 import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
 import {
@@ -21,7 +16,7 @@ import {
   seedSites,
   seedSnapshot,
 } from "./kasmina-state.ts";
-import type { Span } from "./seed-context.ts";
+import type { SeedContext, Span } from "./seed-context.ts";
 import { plantedStep, seedAlpha, seedReasonOf, seedSinceEpoch, seedStateOf } from "./seed-context.ts";
 
 const statusSeedsMax = 1000;
@@ -43,8 +38,13 @@ export const resolveGermination = (
   const toSite = command.toSite ?? defaultTarget(state, site);
   if (toSite === undefined) return { code: "span", reason: `no bypass from ${site} is legal in this host` };
   const span = { fromSite: site, toSite };
-  const hiddenWidth = hiddenWidthOf(state.host, site, toSite, state.setup.config.blueprint.hiddenWidth);
-  return { span, blueprint: command.blueprint ?? { kind: "bypass", hiddenWidth } };
+  const blueprint = command.blueprint ?? defaultBlueprint(state.host, span, state.setup.config.blueprint);
+  if (state.host.sites.some((each) => each.site === toSite) && !fitsSpan(state.host, span, blueprint))
+    return {
+      code: "span",
+      reason: `a ${blueprint.kind} started as ${blueprint.initialization} does not fit from ${site} to ${toSite}`,
+    };
+  return { span, blueprint };
 };
 
 const refuseGermination = (state: KasminaRunState, command: Germinate): Refusal | undefined => {
@@ -65,6 +65,39 @@ const refuseGermination = (state: KasminaRunState, command: Germinate): Refusal 
   return gate.passed ? undefined : { code: gate.code ?? "invalid", reason: gate.reason };
 };
 
+type Order = Extract<PendingCommand, { kind: "cull" | "rollback" | "release" | "resolve" }>;
+
+/** Where each order is legal, in words and as a test. */
+const legalOrders: Readonly<Record<Order["kind"], readonly [string, (context: SeedContext) => boolean]>> = {
+  cull: ["CULL is legal from GERMINATED to FINE_TUNING", (context) => isActive(seedStateOf(context))],
+  rollback: [
+    "ROLLBACK is legal from LOADING to FINE_TUNING",
+    (context) => isActive(seedStateOf(context)) && seedStateOf(context) !== "GERMINATED",
+  ],
+  release: ["RELEASE is legal in ROLLED_BACK", (context) => seedStateOf(context) === "ROLLED_BACK"],
+  resolve: [
+    "RESOLVE is legal while an escalation is open",
+    (context) => seedStateOf(context) === "FINE_TUNING" && (context.trial?.escalation ?? null) !== null,
+  ],
+};
+
+const refuseOrder = (state: KasminaRunState, command: Order): Refusal | undefined => {
+  const { kind } = command;
+  const seedId = command.seedId ?? state.activeSeedId;
+  if (seedId === null || seedId === undefined)
+    return {
+      code: "illegal_transition",
+      reason: "no seed is in trial: the host stands as in its last good snapshot, there is nothing to roll back",
+    };
+  if (locateSeed(state, seedId) === undefined)
+    return { code: "unknown_seed", reason: `expected a seed of this run, got ${seedId}; ask for the status` };
+  if (state.pending.some((each) => each.kind === kind && (each.seedId ?? state.activeSeedId) === seedId))
+    return { code: "illegal_transition", reason: `a ${kind} of ${seedId} was accepted and waits for the boundary` };
+  const { context } = seedSnapshot(state, seedId);
+  const [rule, isLegal] = legalOrders[kind];
+  return isLegal(context) ? undefined : { code: "illegal_transition", reason: `${rule}; ${seedId} is ${seedStateOf(context)}` };
+};
+
 const willBePaused = (state: KasminaRunState): boolean =>
   state.pending.reduce((paused, each) => (each.kind === "pause" ? true : each.kind === "resume" ? false : paused), state.paused);
 
@@ -77,16 +110,11 @@ const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | unde
   switch (command.kind) {
     case "germinate":
       return refuseGermination(state, command);
-    case "cull": {
-      if (locateSeed(state, command.seedId) === undefined)
-        return { code: "unknown_seed", reason: `expected a seed of this run, got ${command.seedId}; ask for the status` };
-      if (state.pending.some((each) => each.kind === "cull" && each.seedId === command.seedId))
-        return { code: "illegal_transition", reason: `a cull of ${command.seedId} was accepted and waits for the boundary` };
-      const present = seedStateOf(seedSnapshot(state, command.seedId).context);
-      return isActive(present)
-        ? undefined
-        : { code: "illegal_transition", reason: `CULL is legal from GERMINATED to FINE_TUNING; ${command.seedId} is ${present}` };
-    }
+    case "cull":
+    case "rollback":
+    case "release":
+    case "resolve":
+      return refuseOrder(state, command);
     case "pause":
       return willBePaused(state) ? { code: "already_paused", reason: "the run is paused; send resume to go on" } : undefined;
     case "resume":
@@ -98,8 +126,8 @@ const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | unde
 
 const seedStatus = (state: KasminaRunState, site: string, seedId: string): SeedStatus => {
   const context = state.seeds[seedId] === undefined ? undefined : seedSnapshot(state, seedId).context;
-  const gap = state.signal?.layers.find((layer) => layer.site === site)?.gap;
-  const health = healthOfGap(gap, state.setup.config.trigger);
+  const layer = state.signal?.layers.find((each) => each.site === site);
+  const health = healthOfLayer(layer, state.setup.config.trigger);
   return {
     seedId,
     site,
@@ -145,7 +173,7 @@ export const acceptCommand = (
     return refused({ code: "unknown_run", reason: `expected run ${runId}, got ${command.runId}` });
   if (command.kind === "status") return { state, receipt: { kind: "status", requestId, run: runStatus(state) } };
   const appliesAtEpoch = (state.plan?.epoch ?? state.epoch) + 1;
-  const detail = `${command.kind} ${"seedId" in command ? command.seedId : runId}`;
+  const detail = `${command.kind} ${("seedId" in command ? command.seedId : undefined) ?? runId}`;
   const receipt: CommandReceipt = { kind: "accepted", requestId, runId, appliesAtEpoch, detail };
   if (state.pending.some((each) => each.requestId === requestId)) return { state, receipt };
   const refusal = refuse(state, command);

@@ -8,21 +8,24 @@
  * B4 What the lane must do for an ended trial is owed until a plan carries it, exactly once.
  * B5 The plan's work is that of the active seed's state; without one the host trains.
  * B6 A kernel is taken no earlier than `kernelLeadEpochs` windows after its germination: what a run does depends on no compiler's speed.
+ * B7 A kernel is taken only with its characterisation; until then its seed waits.
  */
 import type { FieldReport } from "../contracts/assets.ts";
+import type { KernelTags } from "../contracts/characterization.ts";
 import type { RefusalCode } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
 import type { BoundaryAction, BoundaryReply, EpochResult, HostSummary } from "../contracts/plan.ts";
+import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 import { trialCost } from "../contracts/trial.ts";
 import { resolveGermination } from "./accept-command.ts";
 import { nonFiniteCheck } from "./gates.ts";
 import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
-import { germinationFacts, seedSnapshot, trialFlopsUsed } from "./kasmina-state.ts";
+import { germinationFacts, keptReportsMax, seedSnapshot, trialFlopsUsed } from "./kasmina-state.ts";
 import { unansweredCompilation } from "./recovery.ts";
-import { fieldReportOf, healthSignalOf } from "./run-reports.ts";
+import { escalationOf, fieldReportOf, healthSignalOf } from "./run-reports.ts";
 import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
 import { seedStateOf } from "./seed-context.ts";
 import { persistSeed, stepSeed } from "./seed-machine.ts";
@@ -41,6 +44,8 @@ export interface BoundaryInput {
   /** The result of window `nowEpoch`; absent before the first. */
   readonly result?: EpochResult | undefined;
   readonly compilations: readonly CompilationOutcome[];
+  /** What Urabrask measured of those kernels: one that is missing here is not taken. */
+  readonly characterizations: readonly KernelTags[];
 }
 
 /** A command that was accepted and could not be carried out at its boundary. */
@@ -60,6 +65,8 @@ export interface Decided {
   readonly transitions: readonly SeedTransition[];
   readonly submissions: readonly Omit<CompilationRequest, "deadlineAtMs">[];
   readonly fieldReports: readonly FieldReport[];
+  /** Questions to the operator, and how they ended. */
+  readonly escalations: readonly EscalationEvent[];
   readonly refusals: readonly BoundaryRefusal[];
   /** After a window that measured the signal, or was asked to. */
   readonly health: HealthSignal | undefined;
@@ -77,10 +84,12 @@ interface Draft {
   state: KasminaRunState;
   readonly epoch: number;
   readonly result: EpochResult | undefined;
+  readonly characterizations: readonly KernelTags[];
   readonly steps: { seedId: string; event: SeedEvent; outcome: SeedOutcome }[];
   readonly transitions: SeedTransition[];
   readonly submissions: Omit<CompilationRequest, "deadlineAtMs">[];
   readonly fieldReports: FieldReport[];
+  readonly escalations: EscalationEvent[];
   readonly refusals: BoundaryRefusal[];
 }
 
@@ -96,6 +105,8 @@ const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
   if (outcome.kind === "refused") return outcome;
   const { context } = snapshot;
   draft.state = { ...draft.state, seeds: { ...draft.state.seeds, [seedId]: persistSeed(snapshot) } };
+  const escalation = escalationOf(before.context, context);
+  if (escalation !== undefined) draft.escalations.push(escalation);
   if (outcome.kind === "stayed") return outcome;
   draft.transitions.push(outcome.transition);
   const { from, to } = outcome.transition;
@@ -107,6 +118,8 @@ const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
   } else if (isActive(from)) {
     const report = fieldReportOf(draft.state, before.context, context);
     if (report !== undefined) draft.fieldReports.push(report);
+    if (report?.outcome === "FOSSILIZED")
+      draft.state = { ...draft.state, kept: [...draft.state.kept, report].slice(-keptReportsMax) };
     draft.state = endOfTrial(draft.state, before.context, context, draft.result);
   }
   return outcome;
@@ -163,11 +176,13 @@ const takeCompilation = (draft: Draft, outcome: CompilationOutcome): void => {
     tell(draft, outcome.seedId, { type: "KERNEL_FAILED", epoch, reason: `no kernel: ${outcome.reason}` });
     return;
   }
+  const characterized = draft.characterizations.find((each) => each.kernelHash === outcome.kernelHash);
+  if (characterized === undefined) return; // B7
   const cost = { parameters: outcome.parameters, flops: trial.flopsReserved };
   const counted = { lockHolder: state.activeSeedId, adaptations: 0 };
   const gate0 = { ...germinationFacts(state, trial.span, cost, counted), embargoUntilEpoch: 0, adaptationsMax: 1 };
   const { kernelHash, blueprintHash } = outcome;
-  tell(draft, outcome.seedId, { type: "KERNEL_READY", epoch, kernelHash, blueprintHash, gate0 });
+  tell(draft, outcome.seedId, { type: "KERNEL_READY", epoch, kernelHash, blueprintHash, gate0, characterized });
 };
 
 const germinate = (draft: Draft, command: Extract<PendingCommand, { kind: "germinate" }>, adaptations: number): boolean => {
@@ -191,11 +206,34 @@ const germinate = (draft: Draft, command: Extract<PendingCommand, { kind: "germi
   return true;
 };
 
-const applyCulls = (draft: Draft): void => {
+/** The event that an order to a seed becomes, and the seed; undefined for a command of another kind. */
+const orderOf = (command: PendingCommand, { epoch, state }: Draft): readonly [string, SeedEvent] | undefined => {
+  switch (command.kind) {
+    case "cull":
+      return [command.seedId, { type: "CULL", epoch, reason: command.reason }];
+    case "rollback":
+      return [command.seedId ?? state.activeSeedId ?? "", { type: "ROLLBACK", epoch, reason: command.reason }];
+    case "release":
+      return [command.seedId, { type: "RELEASE", epoch, reason: command.reason }];
+    case "resolve":
+      return [command.seedId, { type: "RESOLVE", epoch, verdict: command.verdict, reason: command.reason }];
+    default:
+      return undefined;
+  }
+};
+
+/** Orders to seeds, in the order they were accepted. */
+const applyOrders = (draft: Draft): void => {
   for (const command of draft.state.pending) {
-    if (command.kind !== "cull") continue;
-    const { requestId, seedId, reason } = command;
-    const outcome = tell(draft, seedId, { type: "CULL", epoch: draft.epoch, reason });
+    const order = orderOf(command, draft);
+    if (order === undefined) continue;
+    const { requestId } = command;
+    const [seedId, event] = order;
+    // The trial that the order was about may have ended before its boundary.
+    const outcome: SeedOutcome =
+      seedId === ""
+        ? { kind: "refused", code: "illegal_transition", reason: "no seed is in trial any more" }
+        : tell(draft, seedId, event);
     if (outcome.kind === "refused") draft.refusals.push({ requestId, seedId, code: outcome.code, reason: outcome.reason });
   }
 };
@@ -262,18 +300,20 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
     state: { ...state, host: result?.host ?? input.host, hostUnknown: fresh ? false : state.hostUnknown },
     epoch: input.nowEpoch,
     result,
+    characterizations: input.characterizations,
     steps: [],
     transitions: [],
     submissions: [],
     fieldReports: [],
+    escalations: [],
     refusals: [],
   };
   if (result !== undefined) takeResult(draft, result);
-  // A cull comes before the verdict that it forestalls, but not before an anomaly: a twin may be broken too.
+  // An order comes before the verdict that it forestalls, but not before an anomaly: a twin may be broken too.
   const anomalous = result !== undefined && isAnomalous(result);
-  if (!anomalous) applyCulls(draft);
+  if (!anomalous) applyOrders(draft);
   if (fresh) judgeWindow(draft);
-  if (anomalous) applyCulls(draft);
+  if (anomalous) applyOrders(draft);
   for (const outcome of input.compilations) takeCompilation(draft, outcome);
   liftEmbargoes(draft);
   const asked = state.plan?.measureSignal ?? false;
@@ -281,6 +321,17 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
   applyCommands(draft);
   const health = result !== undefined && (asked || result.signal !== undefined) ? healthSignalOf(draft.state, result) : undefined;
   const reply = answer(draft);
-  const { steps, transitions, submissions, fieldReports, refusals } = draft;
-  return { kind: "decided", state: draft.state, reply, steps, transitions, submissions, fieldReports, refusals, health };
+  const { steps, transitions, submissions, fieldReports, escalations, refusals } = draft;
+  return {
+    kind: "decided",
+    state: draft.state,
+    reply,
+    steps,
+    transitions,
+    submissions,
+    fieldReports,
+    escalations,
+    refusals,
+    health,
+  };
 };

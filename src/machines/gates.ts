@@ -4,6 +4,7 @@
  * G1 A measurement that is absent, of another kind, or not a number fails its gate; it never passes.
  * G2 Every outcome says in words what was measured against which threshold, and carries the numbers.
  */
+import type { KernelTags } from "../contracts/characterization.ts";
 import type { RefusalCode } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
@@ -97,6 +98,45 @@ export const gateZero = (facts: GerminationFacts, seedId: string, epoch: number)
     ),
     code: null,
   };
+};
+
+/** Urabrask's word on a kernel: measured on this machine, alive, calm, stable, and the same on two engines. */
+export const validationGate = (
+  tags: KernelTags | undefined,
+  kernelHash: string,
+  config: MorphogeneticConfig["validation"],
+): GateOutcome => {
+  const what = "validation";
+  if (tags === undefined || tags.kernelHash !== kernelHash) return notMeasured(`${what}: the kernel`);
+  const { measured, problem } = tags;
+  if (measured === undefined)
+    return { ...notMeasured(`${what}: the kernel`), reason: `${what}: ${problem ?? "nothing was measured"}` };
+  // The control adds nothing whatever it learns, so no gradient ever reaches it; that is for the verdict to find out.
+  const deadShareMax = tags.blueprint.kind === "no-op" ? 1 : config.deadShareMax;
+  const limits = [
+    ["share of parameters without gradient", "deadShare", measured.deadShare, deadShareMax],
+    ["rise of the loss in the first step", "firstStepSpike", measured.firstStepSpike, config.spikeMax],
+    ["loss at the end as a multiple of the first", "lossRatio", measured.stability.lossRatio, config.lossRatioMax],
+    ["difference of the logits between engines", "drift", measured.drift?.relative, config.driftMax],
+  ] as const;
+  const evidence: Evidence = {
+    steps: measured.stability.steps,
+    finite: measured.stability.finite,
+    latencyMs: measured.latency.kernelStep.medianMs,
+    hostLatencyMs: measured.latency.hostStep.medianMs,
+    memoryBytes: measured.memoryBytes,
+    tags: tags.tags.join(" "),
+    ...Object.fromEntries(limits.flatMap(([, name, value]) => (value === undefined ? [] : [[name, value]]))),
+  };
+  if (!measured.stability.finite)
+    return fail(`${what}: the loss was not finite within ${measured.stability.steps} steps`, evidence);
+  if (measured.stability.steps < config.steps)
+    return fail(`${what}: ${measured.stability.steps} steps measured, ${config.steps} are needed`, evidence);
+  for (const [name, , value, max] of limits) {
+    if (value === undefined) return notMeasured(`${what}: the ${name}`, evidence);
+    if (!(value <= max)) return fail(`${what}: ${name} ${shown(value)}, at most ${shown(max)}`, evidence);
+  }
+  return pass(`${what}: ${tags.tags.join(", ") || "no tags"}`, evidence);
 };
 
 /** Gate 1: schema, hash and shapes of the loaded kernel fit this host. */
@@ -253,7 +293,8 @@ export const verdictGate = (
   const outcome = gainGate("gate 3 (grown against twin)", tuned.gain, (gain) => gainMin * gain.lossWithout, confidence);
   const evidence: Evidence = { ...outcome.evidence, grownSteps, twinSteps, gainMin };
   if (grownSteps < steps) return fail(`gate 3: ${grownSteps} of ${steps} joint steps done`, evidence);
-  if (twinSteps < grownSteps)
+  // Beside a frozen base the twin is the base itself: it saw the same data and may not learn.
+  if (config.base === "trainable" && twinSteps < grownSteps)
     return fail(`gate 3: the twin had ${twinSteps} steps, the grown host ${grownSteps}: not a fair comparison`, evidence);
   return { ...outcome, evidence };
 };
@@ -262,16 +303,21 @@ const describeAnomaly = (anomaly: Anomaly): string => `${anomaly.kind} at step $
 
 /** Passed means that the window reported a value that is not finite. */
 export const nonFiniteCheck = (measurement: KernelMeasurement | undefined, anomalies: readonly Anomaly[]): GateOutcome => {
-  const anomaly = anomalies.find((each) => each.kind !== "loss_spike");
+  const anomaly = anomalies.find((each) => each.kind === "non_finite_loss" || each.kind === "non_finite_parameters");
   if (anomaly !== undefined) return pass(describeAnomaly(anomaly), { anomaly: anomaly.kind, step: anomaly.step });
   const finite = measurement !== undefined && "finite" in measurement ? measurement.finite : true;
   return finite ? fail("all values finite", {}) : pass("the kernel's values are not finite", { finite: false });
 };
 
-/** Passed means that the governor reported a loss spike. */
-export const lossSpikeCheck = (anomalies: readonly Anomaly[]): GateOutcome => {
-  const anomaly = anomalies.find((each) => each.kind === "loss_spike");
-  return anomaly === undefined
-    ? fail("no loss spike", {})
-    : pass(describeAnomaly(anomaly), { anomaly: anomaly.kind, step: anomaly.step });
+const anomalyCheck = (kind: Anomaly["kind"], none: string, anomalies: readonly Anomaly[]): GateOutcome => {
+  const anomaly = anomalies.find((each) => each.kind === kind);
+  return anomaly === undefined ? fail(none, {}) : pass(describeAnomaly(anomaly), { anomaly: anomaly.kind, step: anomaly.step });
 };
+
+/** Passed means that the governor reported a loss spike. */
+export const lossSpikeCheck = (anomalies: readonly Anomaly[]): GateOutcome =>
+  anomalyCheck("loss_spike", "no loss spike", anomalies);
+
+/** Passed means that a program of the kernel threw. */
+export const kernelFailedCheck = (anomalies: readonly Anomaly[]): GateOutcome =>
+  anomalyCheck("kernel_failed", "the kernel ran", anomalies);

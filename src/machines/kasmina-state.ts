@@ -3,11 +3,13 @@
  *
  * A seed that was never touched has no entry: a hundred thousand dormant seeds cost nothing to copy or store.
  */
+import type { FieldReport } from "../contracts/assets.ts";
 import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
-import type { FlopsAccount, LayerSignal, SpanEnergy } from "../contracts/measure.ts";
+import type { FlopsAccount } from "../contracts/measure.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
 import type { BoundaryAction, EpochPlan, HostSummary, SiteSummary } from "../contracts/plan.ts";
+import type { LayerSignal, SpanEnergy } from "../contracts/signal.ts";
 import { findSite } from "../contracts/trial.ts";
 import type { GerminationFacts } from "./gates.ts";
 import type { Span } from "./seed-context.ts";
@@ -16,6 +18,8 @@ import { restoreSeed, startSeed } from "./seed-machine.ts";
 
 /** Commands accepted and waiting for their boundary. */
 export const pendingCommandsMax = 64;
+/** Field reports of kept seeds; the event log has them all. */
+export const keptReportsMax = 256;
 
 /** What does not change during a run. */
 export interface KasminaSetup {
@@ -72,6 +76,8 @@ export interface KasminaRunState {
   readonly stopReason: string | null;
   /** For the next plan's `before`. */
   readonly owed: readonly BoundaryAction[];
+  /** What was told of the seeds that were kept, so that a resumed run tells it again. At most `keptReportsMax`. */
+  readonly kept: readonly FieldReport[];
   readonly windowsSinceSignal: number;
   /** The last signal. */
   readonly signal: {
@@ -101,6 +107,7 @@ export const createRunState = (setup: KasminaSetup, host: HostSummary): KasminaR
   paused: false,
   stopReason: null,
   owed: [],
+  kept: [],
   windowsSinceSignal: 0,
   signal: null,
 });
@@ -110,7 +117,7 @@ export const reviveRun = (state: KasminaRunState): KasminaRunState => ({
   ...state,
   stopReason: null,
   paused: false,
-  pending: state.pending.filter(({ kind }) => kind === "germinate" || kind === "cull"),
+  pending: state.pending.filter(({ kind }) => kind !== "pause" && kind !== "resume" && kind !== "stop"),
 });
 
 /** The hidden layers: each holds `seedsPerSite` seeds. */

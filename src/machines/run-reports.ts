@@ -1,8 +1,10 @@
 /** What a boundary tells the rest of the system: the health of the sites, and how a trial ended. */
-import type { FieldReport } from "../contracts/assets.ts";
+import type { EscalationEnd, FieldReport } from "../contracts/assets.ts";
 import type { EpochResult } from "../contracts/plan.ts";
+import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal, SeedHealth } from "../contracts/telemetry.ts";
-import { healthOfGap } from "../contracts/trial.ts";
+import { healthOfLayer } from "../contracts/trial.ts";
+import type { Escalation } from "./jury.ts";
 import type { KasminaRunState } from "./kasmina-state.ts";
 import { seedSites, seedSnapshot, shownSeeds, trialFlopsLeft, trialFlopsUsed } from "./kasmina-state.ts";
 import type { SeedContext } from "./seed-context.ts";
@@ -20,14 +22,11 @@ export const healthSignalOf = (state: KasminaRunState, result: EpochResult): Hea
   const seeds: SeedHealth[] = [];
   for (const { site } of seedSites(state.host)) {
     const layer = result.signal?.layers.find((each) => each.site === site);
-    const health = healthOfGap(layer?.gap, config.trigger);
+    const health = healthOfLayer(layer, config.trigger);
     const embargoEpochs = Math.max(0, (state.embargoes[site] ?? 0) - state.epoch);
     for (const seedId of shownSeeds(state, site)) {
       if (seeds.length >= signalSeedsMax) break;
-      const measured =
-        layer === undefined || health === undefined
-          ? {}
-          : { health, gap: layer.gap, explainedIn: layer.explainedIn, explainedOut: layer.explainedOut };
+      const measured = layer === undefined || health === undefined ? {} : { health, layer };
       seeds.push({ seedId, site, state: seedStateOf(seedSnapshot(state, seedId).context), ...measured, embargoEpochs });
     }
   }
@@ -38,10 +37,48 @@ export const healthSignalOf = (state: KasminaRunState, result: EpochResult): Hea
     seeds,
     spans: result.signal?.spans ?? [],
     ...(result.signal === undefined ? {} : { errorPower: result.signal.errorPower }),
+    ...(result.signal?.generalizationGap === undefined ? {} : { generalizationGap: result.signal.generalizationGap }),
     ...(result.validation === undefined ? {} : { validationLoss: result.validation.loss }),
     ...(state.activeSeedId === null ? {} : { activeSeedId: state.activeSeedId }),
     host: state.host,
     flopsLeft: trialFlopsLeft(state),
+  };
+};
+
+/** Who settled an escalation with the step that led to this context. */
+export const settledBy = ({ outcome }: SeedContext): EscalationEnd["settledBy"] => {
+  const told = outcome?.kind === "transition" ? outcome.transition.evidence["settledBy"] : undefined;
+  return told === "operator" || told === "policy" ? told : "evidence";
+};
+
+const endOfEscalation = ({ sinceEpoch, windows }: Escalation, after: SeedContext): EscalationEnd => ({
+  sinceEpoch,
+  windows,
+  settledBy: settledBy(after),
+});
+
+/** Tells when a step opened an escalation, or ended one. */
+export const escalationOf = (before: SeedContext, after: SeedContext): EscalationEvent | undefined => {
+  const trial = after.trial ?? before.trial;
+  if (trial?.escalation === null || trial === null || after.outcome === null || after.outcome.kind === "refused")
+    return undefined;
+  const { runId, seedId, config } = after;
+  const at = { runId, seedId };
+  if (after.outcome.kind === "transition") {
+    const { epoch, reason, to } = after.outcome.transition;
+    const verdict = to === "FOSSILIZED" ? "keep" : "cull";
+    return { kind: "settled", ...at, epoch, reason, verdict, by: settledBy(after) };
+  }
+  if (before.trial?.escalation !== null) return undefined;
+  const { escalationEpochsMax, escalationPolicy } = config.jury;
+  return {
+    kind: "opened",
+    ...at,
+    epoch: trial.escalation.sinceEpoch,
+    reason: after.outcome.reason,
+    judgements: [...(trial.judgements ?? [])],
+    windowsLeft: escalationEpochsMax,
+    otherwise: escalationPolicy,
   };
 };
 
@@ -64,6 +101,8 @@ export const fieldReportOf = (state: KasminaRunState, before: SeedContext, after
     reason: seedReasonOf(after),
     ...(trial.adaptation === null ? {} : { forecast: trial.adaptation.forecast }),
     ...(trial.gain === null ? {} : { measuredGain: trial.gain }),
+    ...(trial.judgements === null ? {} : { judgements: [...trial.judgements] }),
+    ...(trial.escalation === null ? {} : { escalation: endOfEscalation(trial.escalation, after) }),
     history,
     trialFlops: Math.max(0, trialFlopsUsed(state.flops) - state.trialFlopsBefore),
   };

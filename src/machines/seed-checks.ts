@@ -1,10 +1,12 @@
 /** The guards of the seed machine: each joins a gate to the seed's context and the event at hand. */
 import type { LifecycleState } from "../contracts/lifecycle.ts";
+import type { KernelMeasurement } from "../contracts/measure.ts";
 import type { GateOutcome } from "./gates.ts";
 import {
   gateZero,
   graftAlarmGate,
   graftGate,
+  kernelFailedCheck,
   loadingGate,
   lossSpikeCheck,
   measuredAs,
@@ -12,8 +14,10 @@ import {
   screenGate,
   stabilizationGate,
   trainingGate,
-  verdictGate,
+  validationGate,
 } from "./gates.ts";
+import type { Verdict } from "./jury.ts";
+import { verdictOf } from "./jury.ts";
 import type { SeedContext, SeedEvent, Trial } from "./seed-context.ts";
 import { nextGraftStretch, progressAfter, seedSinceEpoch } from "./seed-context.ts";
 
@@ -32,6 +36,28 @@ const stepsOf = (window: Window, kind: "trained" | "grown" | "twin"): number => 
   if (kind === "trained") return measuredAs(window.measurement, "trained")?.steps ?? 0;
   const tuned = measuredAs(window.measurement, "fine_tuned");
   return (kind === "grown" ? tuned?.grownSteps : tuned?.twinSteps) ?? 0;
+};
+
+/** A split opens an escalation; each further window that was measured counts for it. */
+const afterContest = (
+  { config }: SeedContext,
+  before: Trial,
+  window: Window,
+  measured: Extract<KernelMeasurement, { kind: "fine_tuned" }>,
+): Trial => {
+  const { escalation } = before;
+  const trial: Trial = {
+    ...before,
+    grownSteps: measured.grownSteps,
+    twinSteps: measured.twinSteps,
+    gain: measured.gain ?? before.gain,
+    judgements: measured.judgements ?? before.judgements,
+    escalation: escalation === null ? null : { ...escalation, windows: escalation.windows + 1 },
+  };
+  const { decision } = verdictOf({ ...trial, measurement: measured }, config);
+  return trial.escalation === null && decision === "split"
+    ? { ...trial, escalation: { sinceEpoch: window.epoch, windows: 0, resolution: null } }
+    : trial;
 };
 
 /** The trial with what a window adds to it; used by the guards to judge and by the machine to remember. */
@@ -58,12 +84,7 @@ export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Win
     case "evaluated":
       return { ...trial, gain: measured.gain ?? trial.gain };
     case "fine_tuned":
-      return {
-        ...trial,
-        grownSteps: trial.grownSteps + measured.grownSteps,
-        twinSteps: trial.twinSteps + measured.twinSteps,
-        gain: measured.gain ?? trial.gain,
-      };
+      return afterContest(context, trial, window, measured);
     case undefined:
       return trial;
   }
@@ -71,18 +92,32 @@ export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Win
 
 const after = (trial: Trial, window: Window, context: SeedContext): Trial => trialAfterWindow(context, trial, window);
 
+/** What the contest's window comes to, with what it adds to the trial. */
+export const contestVerdict = (trial: Trial, window: Window, context: SeedContext): Verdict =>
+  verdictOf({ ...after(trial, window, context), measurement: window.measurement }, context.config);
+
 const loading = onWindow((_trial, window, context) => loadingGate(window.measurement, context.config));
 
 /** Each check says yes or no and why; `descriptions` tells in plain words what a yes means. */
 export const seedChecks = {
   admitted: (context, event) =>
     event.type === "GERMINATE" || event.type === "KERNEL_READY" ? gateZero(event.gate0, context.seedId, event.epoch) : mistaken,
+  kernelAccepted: (context, event) => {
+    if (event.type !== "KERNEL_READY") return mistaken;
+    const admitted = gateZero(event.gate0, context.seedId, event.epoch);
+    if (!admitted.passed) return admitted;
+    const valid = validationGate(event.characterized, event.kernelHash, context.config.validation);
+    return valid.passed
+      ? { ...valid, reason: `${admitted.reason}; ${valid.reason}`, evidence: { ...admitted.evidence, ...valid.evidence } }
+      : valid;
+  },
   kernelIsFixed: (context, event) => {
     const gate = loading(context, event);
     return { ...gate, passed: gate.passed && gate.evidence["parameters"] === 0 };
   },
   kernelLoaded: loading,
   nonFinite: onWindow((_trial, window) => nonFiniteCheck(window.measurement, window.anomalies)),
+  kernelFailed: onWindow((_trial, window) => kernelFailedCheck(window.anomalies)),
   lossSpiked: onWindow((_trial, window) => lossSpikeCheck(window.anomalies)),
   interrupted: onWindow((_trial, window) =>
     outcome(window.interrupted, `the window was interrupted after ${window.steps} steps and goes on`),
@@ -125,10 +160,16 @@ export const seedChecks = {
     };
   }),
   screenPassed: onWindow((_trial, window, context) => screenGate(window.measurement, context.config)),
-  verdictPassed: onWindow((trial, window, context) => {
-    const next = after(trial, window, context);
-    return verdictGate(window.measurement, next.grownSteps, next.twinSteps, context.config);
+  verdictPassed: onWindow(contestVerdict),
+  jurySplit: onWindow((trial, window, context) => {
+    const verdict = contestVerdict(trial, window, context);
+    return { ...verdict, passed: verdict.decision === "split" };
   }),
+  escalationOpen: ({ trial }, event) => {
+    if (event.type !== "RESOLVE") return mistaken;
+    const open = trial?.escalation !== null && trial?.escalation !== undefined;
+    return outcome(open, open ? `the operator resolves: ${event.verdict}, ${event.reason}` : "no escalation is open");
+  },
   tunesOn: onWindow((trial, window, context) => {
     const done = after(trial, window, context).grownSteps;
     const wanted = context.config.fineTuning.steps;
@@ -146,9 +187,12 @@ export type SeedCheckName = keyof typeof seedChecks;
 
 export const seedCheckDescriptions: Readonly<Record<SeedCheckName, string>> = {
   admitted: "Gate 0: ids, span, embargo, grafting lock, germinations in the window, parameters and FLOPs.",
+  kernelAccepted:
+    "Gate 0 again with the kernel's own size, and Urabrask's characterisation: alive, calm, stable, the same on two engines.",
   kernelIsFixed: "Gates 1 and 2 passed and the kernel has nothing to learn.",
   kernelLoaded: "Gate 1 (static fit) and gate 2 (dry run: shapes, finite, latency).",
   nonFinite: "A loss, parameter or kernel value is not finite.",
+  kernelFailed: "A program of the kernel threw.",
   lossSpiked: "The governor saw the loss spike.",
   interrupted: "A command cut the window short; it is taken up again.",
   kernelTrained: "Enough steps, and the kernel lowers the validation loss beyond its interval.",
@@ -159,7 +203,9 @@ export const seedCheckDescriptions: Readonly<Record<SeedCheckName, string>> = {
   lossSteady: "The loss changed by no more than its limit over the window.",
   settlesOn: "Not steady yet, and windows are left.",
   screenPassed: "With beats without beyond the paired interval on the frozen host.",
-  verdictPassed: "Gate 3: the lower bound of the gain over the twin of equal FLOPs exceeds its share of the loss.",
+  verdictPassed: "Gate 3 (the lower bound of the gain over the twin of equal FLOPs exceeds its share of the loss) and the jury.",
+  jurySplit: "Gate 3 passed and the jury is split: the operator is asked, and another window of the contest runs.",
+  escalationOpen: "The operator answers an open escalation.",
   tunesOn: "Joint steps are still to be done.",
   embargoOver: "The embargo on the site has run out.",
   commanded: "A command; always granted in this state.",
@@ -177,6 +223,7 @@ export const whyRefused = (state: LifecycleState, context: SeedContext, event: S
     return event.type === "WINDOW"
       ? `window ${event.epoch} ended before ${context.seedId} entered ${state}, or was judged already`
       : `${event.type} of window ${event.epoch} is older than the state ${state} of window ${seedSinceEpoch(context)}`;
+  if (event.type === "RESOLVE" && state === "FINE_TUNING") return seedChecks.escalationOpen(context, event).reason;
   if (event.type === "EMBARGO_OVER" && (state === "CULLED" || state === "ROLLED_BACK"))
     return seedChecks.embargoOver(context, event).reason;
   return `${event.type} is not legal in ${state}`;

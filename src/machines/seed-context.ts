@@ -1,9 +1,13 @@
 /** What a seed remembers, and what it can be told. Everything but the configuration is plain JSON. */
-import type { AdaptationSignal, BlueprintRequest, RefusalCode } from "../contracts/commands.ts";
+
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
+import type { KernelTags } from "../contracts/characterization.ts";
+import type { AdaptationSignal, RefusalCode } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { LifecycleState, LifecycleStep, SeedTransition } from "../contracts/lifecycle.ts";
-import type { Anomaly, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
+import type { Anomaly, Judgement, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
 import type { GerminationFacts } from "./gates.ts";
+import type { Escalation } from "./jury.ts";
 
 /** Steps of a seed's history that are kept; the event log has them all. */
 export const historyStepsMax = 256;
@@ -41,6 +45,10 @@ export interface Trial {
   readonly twinSteps: number;
   /** The last gain that a gate looked at. */
   readonly gain: PairedGain | null;
+  /** What the jury said last. */
+  readonly judgements: readonly Judgement[] | null;
+  /** Open from the first split on. */
+  readonly escalation: Escalation | null;
 }
 
 export type SeedOutcome =
@@ -91,6 +99,8 @@ export type SeedEvent =
       readonly blueprintHash: string;
       /** Gate 0 again, with the kernel's own parameters. */
       readonly gate0: GerminationFacts;
+      /** Urabrask's word; absent when it never came. */
+      readonly characterized: KernelTags | undefined;
     }
   | { readonly type: "KERNEL_FAILED"; readonly epoch: number; readonly reason: string }
   | {
@@ -105,6 +115,8 @@ export type SeedEvent =
     }
   | { readonly type: "CULL"; readonly epoch: number; readonly reason: string }
   | { readonly type: "ROLLBACK"; readonly epoch: number; readonly reason: string }
+  /** The operator's answer to an escalation; it counts at the next verdict. */
+  | { readonly type: "RESOLVE"; readonly epoch: number; readonly verdict: "keep" | "cull"; readonly reason: string }
   | { readonly type: "EMBARGO_OVER"; readonly epoch: number }
   | { readonly type: "RELEASE"; readonly epoch: number; readonly reason: string };
 
@@ -115,6 +127,7 @@ export const seedEventTypes = [
   "WINDOW",
   "CULL",
   "ROLLBACK",
+  "RESOLVE",
   "EMBARGO_OVER",
   "RELEASE",
 ] as const satisfies readonly SeedEvent["type"][];

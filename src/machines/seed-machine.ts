@@ -40,12 +40,18 @@ const germinatedTrial = (event: Extract<SeedEvent, { type: "GERMINATE" }>): Tria
   grownSteps: 0,
   twinSteps: 0,
   gain: null,
+  judgements: null,
+  escalation: null,
 });
+
+const resolved = (trial: Trial, { verdict, reason }: Extract<SeedEvent, { type: "RESOLVE" }>): Trial =>
+  trial.escalation === null ? trial : { ...trial, escalation: { ...trial.escalation, resolution: { verdict, reason } } };
 
 const trialAfter = (context: SeedContext, event: SeedEvent, to: LifecycleState): Trial | null => {
   if (event.type === "GERMINATE") return germinatedTrial(event);
   if (to === "DORMANT" || context.trial === null) return null;
   if (event.type === "WINDOW") return trialAfterWindow(context, context.trial, event);
+  if (event.type === "RESOLVE") return resolved(context.trial, event);
   if (event.type !== "KERNEL_READY") return context.trial;
   const { kernelHash, blueprintHash, gate0 } = event;
   return { ...context.trial, kernelHash, blueprintHash, parameters: gate0.parameters ?? context.trial.parameters };
@@ -138,6 +144,8 @@ const otherwise = <const T extends LifecycleState>(target: T, by: SeedCheckName)
 const refused = { actions: "refuse" as const, description: "Not legal in this state: refused with a reason." };
 const cull = go("CULLED", "commanded");
 const rollback = go("ROLLED_BACK", "commanded");
+/** What the governor answers with a rollback, in every state in which a kernel runs. */
+const undone = [go("ROLLED_BACK", "kernelFailed"), go("ROLLED_BACK", "nonFinite"), go("ROLLED_BACK", "lossSpiked")] as const;
 
 export const seedMachine = setup({
   types: { context: {} as SeedContext, events: {} as SeedEvent, input: {} as SeedInput },
@@ -160,6 +168,7 @@ export const seedMachine = setup({
     WINDOW: refused,
     CULL: refused,
     ROLLBACK: refused,
+    RESOLVE: refused,
     EMBARGO_OVER: refused,
     RELEASE: refused,
   },
@@ -171,7 +180,7 @@ export const seedMachine = setup({
     GERMINATED: {
       description: "Budget reserved and grafting lock held; the kernel is being compiled while the host learns.",
       on: {
-        KERNEL_READY: [go("LOADING", "admitted"), otherwise("DORMANT", "admitted")],
+        KERNEL_READY: [go("LOADING", "kernelAccepted"), otherwise("DORMANT", "kernelAccepted")],
         KERNEL_FAILED: go("DORMANT", "commanded"),
         CULL: go("DORMANT", "commanded"),
       },
@@ -180,6 +189,7 @@ export const seedMachine = setup({
       description: "The kernel is fetched by its hash, checked and run dry; nothing learns.",
       on: {
         WINDOW: [
+          go("CULLED", "kernelFailed"),
           go("CULLED", "nonFinite"),
           go("GRAFTING", "kernelIsFixed"),
           go("TRAINING", "kernelLoaded"),
@@ -194,8 +204,7 @@ export const seedMachine = setup({
       description: "The kernel learns alone; the host is frozen and its output is untouched for everyone else.",
       on: {
         WINDOW: [
-          go("CULLED", "nonFinite"),
-          go("ROLLED_BACK", "lossSpiked"),
+          ...undone,
           go("GRAFTING", "kernelTrained"),
           hold("interrupted"),
           hold("trainsOn"),
@@ -209,8 +218,7 @@ export const seedMachine = setup({
       description: "Alpha goes from 0 to 1 over its schedule; only the kernel learns.",
       on: {
         WINDOW: [
-          go("CULLED", "nonFinite"),
-          go("ROLLED_BACK", "lossSpiked"),
+          ...undone,
           go("STABILIZATION", "graftComplete"),
           hold("graftHeld"),
           hold("graftAdvances"),
@@ -225,8 +233,7 @@ export const seedMachine = setup({
       description: "Alpha is 1; nobody learns at the site and the loss settles.",
       on: {
         WINDOW: [
-          go("CULLED", "nonFinite"),
-          go("ROLLED_BACK", "lossSpiked"),
+          ...undone,
           hold("interrupted"),
           go("EVALUATING", "lossSteady"),
           hold("settlesOn"),
@@ -239,13 +246,7 @@ export const seedMachine = setup({
     EVALUATING: {
       description: "With and without the kernel on the same validation batches; exact, because the host did not move.",
       on: {
-        WINDOW: [
-          go("CULLED", "nonFinite"),
-          go("ROLLED_BACK", "lossSpiked"),
-          go("FINE_TUNING", "screenPassed"),
-          hold("interrupted"),
-          otherwise("CULLED", "screenPassed"),
-        ],
+        WINDOW: [...undone, go("FINE_TUNING", "screenPassed"), hold("interrupted"), otherwise("CULLED", "screenPassed")],
         CULL: cull,
         ROLLBACK: rollback,
       },
@@ -254,13 +255,14 @@ export const seedMachine = setup({
       description: "Kernel and host learn together; beside them a host-only twin on the same batches with equal FLOPs.",
       on: {
         WINDOW: [
-          go("ROLLED_BACK", "nonFinite"),
-          go("ROLLED_BACK", "lossSpiked"),
+          ...undone,
           go("FOSSILIZED", "verdictPassed"),
           hold("interrupted"),
           hold("tunesOn"),
+          hold("jurySplit"),
           otherwise("CULLED", "verdictPassed"),
         ],
+        RESOLVE: hold("escalationOpen"),
         CULL: cull,
         ROLLBACK: rollback,
       },

@@ -1,5 +1,6 @@
 /** The next window of a run, from the state of the seed that holds the lock. */
 import type { EpochPlan, Work } from "../contracts/plan.ts";
+import { rivalOf, worstLayer } from "../contracts/signal.ts";
 import type { KasminaRunState } from "./kasmina-state.ts";
 import { seedSnapshot } from "./kasmina-state.ts";
 import type { SeedContext } from "./seed-context.ts";
@@ -23,7 +24,12 @@ const seedWork = (context: SeedContext): Work | undefined => {
       return { kind: "evaluate", seedId };
     case "FINE_TUNING":
       // In one window, so that grown copy and twin start from one snapshot and are compared once.
-      return { kind: "fine_tune", seedId, steps: Math.max(1, config.fineTuning.steps - trial.grownSteps) };
+      // An escalation takes another whole window of the contest.
+      return {
+        kind: "fine_tune",
+        seedId,
+        steps: trial.escalation === null ? Math.max(1, config.fineTuning.steps - trial.grownSteps) : config.fineTuning.steps,
+      };
     default:
       return undefined;
   }
@@ -36,10 +42,19 @@ const seedWork = (context: SeedContext): Work | undefined => {
 const signalIsDue = (state: KasminaRunState, steps: number): boolean => {
   const { growth, config } = state.setup;
   if (!growth || !config.enabled || state.activeSeedId !== null) return false;
-  if (state.hostStep + steps < config.signal.warmupSteps) return false;
+  // A frozen base takes no steps: it was trained before.
+  if (config.base === "trainable" && state.hostStep + steps < config.signal.warmupSteps) return false;
   if (state.signal === null) return true;
-  const named = state.signal.layers.some(({ gap }) => gap > config.trigger.gapMin);
-  return named || state.windowsSinceSignal + 1 >= config.signal.everyEpochs;
+  return (
+    worstLayer(state.signal.layers, config.trigger) !== undefined || state.windowsSinceSignal + 1 >= config.signal.everyEpochs
+  );
+};
+
+/** How many batches the next measurement pools: more after one that could not tell its two worst sites apart. */
+const batchesDue = ({ signal, setup: { config } }: KasminaRunState): number => {
+  const worst = signal === null ? undefined : worstLayer(signal.layers, config.trigger);
+  const rival = worst === undefined || signal === null ? undefined : rivalOf(worst, signal.layers, config.trigger);
+  return rival === undefined ? 1 : config.signal.probeBatches;
 };
 
 export const nextWindow = (state: KasminaRunState): EpochPlan => {
@@ -47,11 +62,14 @@ export const nextWindow = (state: KasminaRunState): EpochPlan => {
   const context = state.activeSeedId === null ? undefined : seedSnapshot(state, state.activeSeedId).context;
   const work = context === undefined ? undefined : seedWork(context);
   const steps = state.hostStepsLeft > 0 ? state.hostStepsLeft : epochSteps;
+  const measureSignal = work === undefined && signalIsDue(state, steps);
+  const signalBatches = measureSignal ? batchesDue(state) : 1;
   return {
     runId,
     epoch: state.epoch + 1,
     before: [...state.owed],
     work: work ?? { kind: "host", steps },
-    measureSignal: work === undefined && signalIsDue(state, steps),
+    measureSignal,
+    ...(signalBatches === 1 ? {} : { signalBatches }),
   };
 };

@@ -3,6 +3,7 @@ import { startKasmina } from "../actors/kasmina.ts";
 import type { RunContext, SavedRun } from "../actors/run-context.ts";
 import { startTolaria } from "../actors/tolaria.ts";
 import { runTopology } from "../actors/topology.ts";
+import { sessionSpecOf } from "../config/session-spec.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { ArmName, EsperConfig } from "../contracts/config.ts";
@@ -12,13 +13,14 @@ import { SeedTransition } from "../contracts/lifecycle.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import { type Clock, delay } from "../contracts/ports.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
+import { hostFor } from "../graph/hosts/index.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type KasminaRunState, reviveRun, seedIdAt } from "../machines/kasmina-state.ts";
 import { type CountedRollbacks, startRun } from "../machines/run-machine.ts";
 import type { PolicyState } from "../policy/decide.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
 import { Deferred } from "../supervision/deferred.ts";
-import type { TrainingLane } from "../workers/lane.ts";
+import type { ImportedHost, TrainingLane } from "../workers/lane.ts";
 import { SessionState } from "../workers/session-state.ts";
 import { relabelRun } from "./resume.ts";
 import type { Services } from "./services.ts";
@@ -30,6 +32,8 @@ export interface ArmOptions {
   readonly config: EsperConfig;
   readonly engine: { readonly name: SessionSpec["engine"]; readonly version: string };
   readonly dataset: DatasetBuffers;
+  /** The host and its weights when the configuration names a file. */
+  readonly imported?: ImportedHost;
   readonly lane: TrainingLane;
   readonly services: Services;
   readonly stores: Stores;
@@ -63,14 +67,12 @@ export const runArm = async (options: ArmOptions): Promise<ToldRun> => {
 };
 
 const runOnce = async (options: ArmOptions): Promise<End> => {
-  const { runId, arm, config, services, stores, lane, signal } = options;
+  const { runId, arm, config, services, stores, lane, signal, imported } = options;
   const spec = sessionSpec(options);
   const saved = options.resume === undefined ? undefined : await loadCheckpoint(options, options.resume);
   const finished = new Deferred<End>();
-  const sites =
-    config.model.name === "mlp"
-      ? config.model.widths.map((_, i) => `h${i + 1}`)
-      : config.model.channels.map((_, i) => `c${i + 1}`);
+  const { layers } = imported?.host ?? hostFor(config.model, options.dataset);
+  const sites = layers.flatMap(({ name, kind }) => (kind === "output" ? [] : [name]));
   const { seedsPerSite } = config.morphogenetic;
   const seedIds = sites.flatMap((site) => Array.from({ length: seedsPerSite }, (_, n) => seedIdAt(site, n + 1, seedsPerSite)));
 
@@ -79,6 +81,7 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     arm,
     growth: arm === "grown" && config.morphogenetic.enabled,
     spec,
+    ...(imported === undefined ? {} : { imported }),
     dataset: options.dataset,
     lane,
     table: new SeedStateTable(seedIds.length),
@@ -185,26 +188,8 @@ const reportOf = async ({ stores, config }: ArmOptions, runId: string): Promise<
 export const validationBatchesOf = (dataset: DatasetBuffers, config: EsperConfig): number =>
   Math.ceil(dataset.validation.count / config.dataset.batchSize);
 
-const sessionSpec = ({ runId, arm, config, engine, dataset }: ArmOptions): SessionSpec => {
-  const { optimization, dataset: data } = config;
-  return {
-    runId,
-    model: config.model,
-    optimizer: optimization.optimizer,
-    schedule: optimization.schedule,
-    warmupSteps: optimization.warmupSteps,
-    batchSize: data.batchSize,
-    randomSeed: config.randomSeed,
-    ...(config.damage === undefined || arm === "healthy" ? {} : { damage: config.damage }),
-    engine: engine.name,
-    threads: config.threads,
-    hostSteps: Math.max(1, Math.floor((optimization.epochs * dataset.train.count) / data.batchSize)),
-    epochSteps: optimization.epochSteps,
-    morphogenetic: config.morphogenetic,
-    governor: config.governor,
-    progressHz: config.services.progressHz,
-  };
-};
+const sessionSpec = ({ runId, arm, config, engine, dataset }: ArmOptions): SessionSpec =>
+  sessionSpecOf({ runId, config, dataset, engine: engine.name, damaged: arm !== "healthy" });
 
 const saveCheckpoint = async (
   { runId, arm, config, stores, services }: ArmOptions,
@@ -260,6 +245,10 @@ const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOption
     transitions,
   });
   if (state.policy !== undefined) services.policies.set(runId, relabel(state.policy) as PolicyState);
-  stores.runs.enqueue(transitions.map((payload) => ({ subject: "system.events.seed", payload })));
+  stores.runs.enqueue([
+    ...transitions.map((payload) => ({ subject: "system.events.seed", payload })),
+    // The new log tells what was kept with forecast and gain, as the old one did.
+    ...((boundary as KasminaRunState | null)?.kept ?? []).map((payload) => ({ subject: "innovation.field_reports", payload })),
+  ]);
   return { epoch: state.epoch, elapsedMs: state.elapsedMs, rollbacks: state.rollbacks, session: { tensors, state: session } };
 };

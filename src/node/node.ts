@@ -13,6 +13,8 @@ import type { Report } from "../contracts/report.ts";
 import { loadDataset } from "../data/datasets.ts";
 import { createDownload } from "../data/download.ts";
 import { selectEngine } from "../engine/select.ts";
+import { fitToData } from "../interchange/fit-to-data.ts";
+import { importModel } from "../interchange/import-model.ts";
 import type { ToldRun } from "../policy/report.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { createForgeLane, createTrainingLane } from "../workers/piscina-lanes.ts";
@@ -58,15 +60,23 @@ export const runNode: RunNode = async (options) => {
     await selection.engine.dispose();
     view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}`);
 
-    const { buffers: dataset, source } = await loadDataset(config.dataset, {
+    const {
+      buffers: dataset,
+      source,
+      notes,
+    } = await loadDataset(config.dataset, {
       files: nodeFileSystem,
       folder: stores.paths.datasets,
       download: createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }),
       save: (path, bytes) => saveDurably(nodeFileSystem, path, bytes),
     });
     view.note(
-      `data: ${dataset.name} from ${source}: ${dataset.train.count} training, ${dataset.validation.count} validation, ${dataset.test.count} test images`,
+      `data: ${dataset.name} from ${source}: ${dataset.train.count} training, ${dataset.validation.count} validation, ${dataset.test.count} test samples`,
     );
+    for (const note of notes) view.note(`data: ${note}`);
+    const model = config.model.name === "file" ? await importModel(config.model.file) : undefined;
+    const imported = model === undefined ? undefined : { host: fitToData(model.host, dataset), parameters: model.parameters };
+    for (const note of model?.notes ?? []) view.note(`model: ${note}`);
     signal.throwIfAborted();
 
     const lane = createTrainingLane();
@@ -81,6 +91,7 @@ export const runNode: RunNode = async (options) => {
       log,
       stores,
       forge,
+      engine: engine.name,
       watch: (envelope) => view.onMessage(envelope),
       validationBatches: validationBatchesOf(dataset, config),
     });
@@ -110,6 +121,7 @@ export const runNode: RunNode = async (options) => {
           clock,
           signal,
           note: (text) => view.note(text),
+          ...(imported === undefined ? {} : { imported }),
           ...resume,
         }),
       );

@@ -4,12 +4,14 @@ import type { ActorPorts } from "../actors/shell.ts";
 import { type PolicyMemory, startTamiyo } from "../actors/tamiyo.ts";
 import { startTezzeret } from "../actors/tezzeret.ts";
 import { nodeTopology } from "../actors/topology.ts";
+import { startUrabrask } from "../actors/urabrask.ts";
 import { startUrza } from "../actors/urza.ts";
 import type { Bus } from "../bus/bus.ts";
 import { type Oona, startOona } from "../bus/create.ts";
 import type { EsperConfig } from "../contracts/config.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import { describeError, ServiceError } from "../contracts/errors.ts";
+import type { SessionSpec } from "../contracts/plan.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import type { SupervisionEvent as PublishedEvent } from "../contracts/subjects.ts";
 import { kernelKeyHash } from "../store/library.ts";
@@ -18,6 +20,7 @@ import type { SupervisionEvent } from "../supervision/events.ts";
 import type { Exit, RunningChild } from "../supervision/spec.ts";
 import { Supervisor } from "../supervision/supervisor.ts";
 import type { ForgeLane } from "../workers/lane.ts";
+import { machineName } from "./machine.ts";
 import type { Stores } from "./stores.ts";
 
 export interface ServicesOptions {
@@ -28,6 +31,8 @@ export interface ServicesOptions {
   readonly log: Log;
   readonly stores: Stores;
   readonly forge: ForgeLane;
+  /** The engine that kernels are compiled for. */
+  readonly engine: SessionSpec["engine"];
   readonly watch: (envelope: Envelope) => void;
   /** Batches in one pass over the validation samples. */
   readonly validationBatches: number;
@@ -44,11 +49,17 @@ export interface Services {
 }
 
 export const startServices = async (options: ServicesOptions): Promise<Services> => {
-  const { config, dataDir, clock, entropy, log, stores, forge, watch, validationBatches } = options;
+  const { config, dataDir, clock, entropy, log, stores, forge, engine, watch, validationBatches } = options;
+  const machine = machineName();
   const { services } = config;
   let oona: Oona | undefined;
   let announcer: Bus | undefined;
   const policies: PolicyMemory = new Map();
+  // Not awaited: the first kernel is not asked for before some windows are over, and a forge that cannot be warmed tells so itself.
+  void forge.warm(engine).then(
+    (warmed) => log.debug("the forge is warm", { outcome: warmed.kind }),
+    (error: unknown) => log.warn("the forge could not be warmed", { error: describeError(error) }),
+  );
 
   const current = (): Oona => {
     if (oona === undefined) throw new ServiceError("the bus is down; its supervisor is restarting it");
@@ -108,7 +119,9 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         urza: () => startUrza(actorPorts, stores.library),
         nissa: () => startNissa(actorPorts, { sink: stores.events, watch }),
         tezzeret: () => startTezzeret(actorPorts, { forge, hashKey: kernelKeyHash }),
-        tamiyo: () => startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches, memory: policies }),
+        urabrask: () => startUrabrask(actorPorts, { forge, config: config.morphogenetic.validation, machine }),
+        tamiyo: () =>
+          startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches, memory: policies, machine }),
       },
       services,
     ),

@@ -6,19 +6,22 @@
  * M3 A signal that was seen already leads to no second command; the request id of a command follows from run, window and seed.
  */
 import type { FieldReport } from "../contracts/assets.ts";
-import type { BlueprintRequest, Decision, Forecast, KasminaControlCommand } from "../contracts/commands.ts";
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
+import type { Decision, Forecast, KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
-import type { SpanEnergy } from "../contracts/measure.ts";
 import type { HostSummary } from "../contracts/plan.ts";
+import { rivalOf, type SpanEnergy } from "../contracts/signal.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
-import { findSite, hiddenWidthOf } from "../contracts/trial.ts";
+import { findSite } from "../contracts/trial.ts";
 import type { Calibration } from "./calibration.ts";
 import { calibration } from "./calibration.ts";
+import { chooseBlueprint, type TagsOf } from "./choose-blueprint.ts";
 import type { PenaltyState } from "./embargo.ts";
 import { embargoOf, learnFailure, noPenalties, penaltyAt } from "./embargo.ts";
 import { forecastTrial } from "./forecast.ts";
+import { placedStreak } from "./placement.ts";
 import type { Streak, TriggerState } from "./trigger.ts";
-import { emptyTrigger, observe, streakOf, trendOf } from "./trigger.ts";
+import { emptyTrigger, layersOf, observe, trendOf } from "./trigger.ts";
 
 /** What Tamiyo remembers of one run. Plain JSON. */
 export interface PolicyState {
@@ -35,6 +38,8 @@ export interface PolicySetup {
   /** Batches in one pass over the validation samples. */
   readonly validationBatches: number;
   readonly calibration?: Calibration;
+  /** What Urabrask has found of each kind on this machine; left out, nothing is known. */
+  readonly tagsOf?: TagsOf;
 }
 
 export type PolicyDecision = Omit<Decision, "latencyMs">;
@@ -46,10 +51,16 @@ export interface Decided {
   readonly command: GerminateCommand | undefined;
 }
 
+const ruleNames = {
+  signal: "severity of a layer",
+  random: "a random site when a layer's severity calls for growth",
+  always: "the largest gap of every check",
+} as const satisfies Record<MorphogeneticConfig["placement"], string>;
+
 const shown = (value: number): string => String(Number(value.toPrecision(3)));
 
 /**
- * Probability that the layer is damaged: logistic in ln(least gap of the streak / gapMin), times the share of the checks that are done,
+ * Probability that the layer is damaged: logistic in ln(least severity of the streak), times the share of the checks that are done,
  * less the blueprint's penalty.
  */
 export const confidenceOf = (
@@ -58,7 +69,7 @@ export const confidenceOf = (
   trigger: MorphogeneticConfig["trigger"],
   constants: Calibration["confidence"],
 ): number => {
-  const logOdds = constants.logOddsAtGapMin + constants.logOddsPerLogGap * Math.log(streak.gapMin / trigger.gapMin);
+  const logOdds = constants.logOddsAtOne + constants.logOddsPerLogSeverity * Math.log(streak.severityMin);
   const done = Math.min(1, streak.length / trigger.checks);
   return Math.min(1, Math.max(0, done / (1 + Math.exp(-logOdds)) - penalty));
 };
@@ -85,17 +96,24 @@ interface Candidate {
   readonly forecast: Forecast;
 }
 
-const candidateAt = (signal: HealthSignal, streak: Streak, failures: PenaltyState, setup: PolicySetup): Candidate | undefined => {
+const candidateAt = (
+  signal: HealthSignal,
+  streak: Streak,
+  failures: PenaltyState,
+  setup: PolicySetup,
+): Candidate | string | undefined => {
   const { config, validationBatches } = setup;
   const constants = setup.calibration ?? calibration;
   const span = chooseTarget(signal.host, streak.site, signal.spans);
   if (span === undefined) return undefined;
-  const hiddenWidth = hiddenWidthOf(signal.host, span.fromSite, span.toSite, config.blueprint.hiddenWidth);
-  const blueprint: BlueprintRequest = { kind: "bypass", hiddenWidth };
+  const choice = chooseBlueprint(signal.host, span, config.blueprint, setup.tagsOf);
+  if ("refused" in choice) return choice.refused;
+  const blueprint = choice.request;
   const penalty = penaltyAt(failures, blueprint, signal.epoch, config.embargo);
   const confidence = confidenceOf(streak, penalty, config.trigger, constants.confidence);
   const { host } = signal;
-  const forecast = forecastTrial({ gap: streak.gapMin, confidence, host, span, blueprint, validationBatches }, config, constants);
+  const basis = { gap: streak.gapMin, ...(signal.validationLoss === undefined ? {} : { validationLoss: signal.validationLoss }) };
+  const forecast = forecastTrial({ ...basis, confidence, host, span, blueprint, validationBatches }, config, constants);
   const seedId = signal.seeds.find((seed) => seed.site === streak.site && seed.state === "DORMANT")?.seedId;
   return { streak, seedId, span, blueprint, penalty, confidence, forecast };
 };
@@ -125,23 +143,32 @@ const objectionTo = (
 const describeStreak = (state: TriggerState, streak: Streak, checks: number): string => {
   const trend = trendOf(state, streak.site);
   const going = trend === undefined ? "" : `, trend ${shown(trend.slope)} a window`;
-  return `gap ${shown(streak.gapLast)} at ${streak.site} (health ${shown(streak.health)}${going}) in ${streak.length} of ${checks} successive checks`;
+  return `severity ${shown(streak.severityMin)}, gap ${shown(streak.gapLast)} at ${streak.site} (health ${shown(streak.health)}${going}) in ${streak.length} of ${checks} successive checks`;
 };
 
-const describeQuiet = (state: TriggerState, config: MorphogeneticConfig): string => {
+/** Why the next measurement should take more samples; undefined when the worst layer stands apart. */
+const describeRival = (signal: HealthSignal, streak: Streak, config: MorphogeneticConfig): string | undefined => {
+  const layers = layersOf(signal);
+  const worst = layers.find(({ site }) => site === streak.site);
+  const rival = worst === undefined || config.signal.probeBatches === 1 ? undefined : rivalOf(worst, layers, config.trigger);
+  if (worst === undefined || rival === undefined) return undefined;
+  return `${rival.site} (gap ${shown(rival.gap)} ± ${shown(rival.gapError)}) cannot be told from it (± ${shown(worst.gapError)}); ${config.signal.probeBatches} batches will be measured next`;
+};
+
+const describeQuiet = (state: TriggerState): string => {
   const named = state.checks.at(-1)?.named ?? null;
   return named === null
     ? "no layer was measured in this window"
-    : `largest gap ${shown(named.gap)} at ${named.site} (health ${shown(named.health)}), a candidate needs a gap above ${config.trigger.gapMin}`;
+    : `worst is ${named.site} with severity ${shown(named.severity)} and gap ${shown(named.gap)} (health ${shown(named.health)}), a candidate needs a severity above 1`;
 };
 
 export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySetup): Decided => {
   const { config } = setup;
   const { checks, confidenceMin } = config.trigger;
-  const trigger = observe(state.trigger, signal);
+  const trigger = observe(state.trigger, signal, config.trigger);
   const next: PolicyState = { ...state, trigger };
-  const base = { runId: signal.runId, epoch: signal.epoch, rule: `explained-error gap, ${checks} successive checks` };
-  const answer = (outcome: "wait" | "refused", reason: string, known: Partial<PolicyDecision> = {}): Decided => ({
+  const base = { runId: signal.runId, epoch: signal.epoch, rule: `${ruleNames[config.placement]}, ${checks} successive checks` };
+  const answer = (outcome: "wait" | "probe" | "refused", reason: string, known: Partial<PolicyDecision> = {}): Decided => ({
     state: next,
     decision: { ...base, ...known, outcome, reason },
     command: undefined,
@@ -149,12 +176,13 @@ export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySe
   // M3
   if (trigger === state.trigger) return answer("wait", `window ${signal.epoch} was decided already`);
   if (!config.enabled) return answer("wait", "growth is turned off by the configuration");
-  const streak = streakOf(trigger, config.trigger);
-  if (streak === undefined) return answer("wait", describeQuiet(trigger, config));
+  const streak = placedStreak(trigger, signal, config);
+  if (streak === undefined) return answer("wait", describeQuiet(trigger));
   const grounds = describeStreak(trigger, streak, checks);
   const candidate = candidateAt(signal, streak, state.failures, setup);
   if (candidate === undefined)
     return answer("refused", `${grounds}; no bypass from ${streak.site} is legal in this host`, { site: streak.site });
+  if (typeof candidate === "string") return answer("refused", `${grounds}; but ${candidate}`, { site: streak.site });
   const { span, blueprint, confidence, forecast, seedId, penalty } = candidate;
   const known = {
     site: streak.site,
@@ -164,8 +192,13 @@ export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySe
     forecast,
     ...(seedId === undefined ? {} : { seedId }),
   };
-  if (streak.length < checks) return answer("wait", `${grounds}; confidence ${shown(confidence)}`, known);
-  if (!(confidence > confidenceMin)) {
+  if (streak.length < checks) {
+    const rival = describeRival(signal, streak, config);
+    if (rival !== undefined) return answer("probe", `${grounds}; ${rival}`, known);
+    return answer("wait", `${grounds}; confidence ${shown(confidence)}`, known);
+  }
+  // The controls grow without conviction: that is what they are for.
+  if (config.placement === "signal" && !(confidence > confidenceMin)) {
     const less = penalty > 0 ? ` after a penalty of ${shown(penalty)} on ${blueprint.kind} ${blueprint.hiddenWidth}` : "";
     return answer("wait", `${grounds}; confidence ${shown(confidence)}${less}, more than ${confidenceMin} is needed`, known);
   }

@@ -5,7 +5,7 @@
  * P2 The same report counts once. The number of blueprints and reports remembered is bounded; the faintest and oldest go first.
  */
 import type { FieldReport } from "../contracts/assets.ts";
-import type { BlueprintRequest } from "../contracts/commands.ts";
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 
@@ -24,7 +24,9 @@ export interface PenaltyState {
 
 export const noPenalties: PenaltyState = { penalties: {}, seen: [] };
 
-export const blueprintKey = (request: BlueprintRequest): string => `${request.kind}:${request.hiddenWidth}`;
+/** Another kind, width or start is another blueprint: its failure says nothing of this one. */
+export const blueprintKey = ({ kind, hiddenWidth, initialization }: BlueprintRequest): string =>
+  `${kind}:${hiddenWidth}:${initialization}`;
 
 /** P1: what a blueprint's confidence is lowered by at a window. */
 export const penaltyAt = (

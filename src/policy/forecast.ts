@@ -1,5 +1,7 @@
 /** What a repair is expected to bring and to cost, before it starts. Pure; scored later against the field report. */
-import type { BlueprintRequest, Forecast } from "../contracts/commands.ts";
+
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
+import type { Forecast } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HostSummary } from "../contracts/plan.ts";
 import { trialCost } from "../contracts/trial.ts";
@@ -14,10 +16,18 @@ export interface LossGain {
   readonly lossGainUpper: number;
 }
 
-/** Fall of validation loss in nats with an 80 % interval: log-linear in the gap, log-normal around the line. A gap of zero or less brings nothing. */
-export const forecastGain = (gap: number, { logGainAtOne, logGainPerLogGap, logGainSd }: Calibration["forecast"]): LossGain => {
-  if (!(gap > 0)) return { lossGain: 0, lossGainLower: 0, lossGainUpper: 0 };
-  const logGain = logGainAtOne + logGainPerLogGap * Math.log(gap);
+export interface GainBasis {
+  /** Explained-error gap of the layer, the least of its checks. */
+  readonly gap: number;
+  /** In nats; what there is to gain. */
+  readonly validationLoss?: number;
+}
+
+/** Fall of validation loss in nats with an 80 % interval: log-linear in gap and loss, log-normal around the plane. */
+export const forecastGain = ({ gap, validationLoss }: GainBasis, constants: Calibration["forecast"]): LossGain => {
+  const { logGainAtOne, logGainPerLogGap, logGainPerLogLoss, gapFloor, lossTypical, logGainSd } = constants;
+  const loss = validationLoss !== undefined && validationLoss > 0 ? validationLoss : lossTypical;
+  const logGain = logGainAtOne + logGainPerLogGap * Math.log(Math.max(gapFloor, gap)) + logGainPerLogLoss * Math.log(loss);
   return {
     lossGain: Math.exp(logGain),
     lossGainLower: Math.exp(logGain - z80 * logGainSd),
@@ -25,8 +35,7 @@ export const forecastGain = (gap: number, { logGainAtOne, logGainPerLogGap, logG
   };
 };
 
-export interface ForecastInput {
-  readonly gap: number;
+export interface ForecastInput extends GainBasis {
   /** Probability that the layer is damaged. */
   readonly confidence: number;
   readonly host: HostSummary;
@@ -39,7 +48,7 @@ export interface ForecastInput {
 export const forecastTrial = (input: ForecastInput, config: MorphogeneticConfig, constants: Calibration): Forecast => {
   const cost = trialCost(input.host, input.span, input.blueprint, input.validationBatches, config);
   return {
-    ...forecastGain(input.gap, constants.forecast),
+    ...forecastGain(input, constants.forecast),
     trialFlops: cost.flops,
     parameters: cost.parameters,
     cullRisk: Math.min(1, Math.max(0, 1 - constants.forecast.keepRate * input.confidence)),

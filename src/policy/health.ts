@@ -1,7 +1,7 @@
 /** Health of a site over time: its last value and where it is going. */
-import { healthOfGap } from "../contracts/trial.ts";
+import { healthOfLayer } from "../contracts/trial.ts";
 
-export { healthOfGap };
+export { healthOfLayer };
 
 export interface HealthPoint {
   readonly epoch: number;

@@ -63,7 +63,7 @@ export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): To
     rollbacks: story.rollbacks,
     ...(damage === undefined || germinated.length === 0
       ? {}
-      : { damageFound: germinated.some(({ seedId }) => siteOf(seedId) === damage.site) }),
+      : { damageFound: isDamageFound(damage, germinated, seeds, story.started.host) }),
     seeds,
     signals: story.epochs.flatMap(({ result }) =>
       (result.signal?.layers ?? []).map(({ site, gap }) => ({ epoch: result.epoch, site, gap })),
@@ -72,6 +72,24 @@ export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): To
     eventLog,
   };
   return { arm, host: story.started.host, damage };
+};
+
+/** A seed at a damaged layer finds it, and so does one whose span covers the first of them. */
+const isDamageFound = (
+  { sites }: ReportDamage,
+  germinated: readonly SeedTransition[],
+  seeds: readonly ReportSeed[],
+  host: HostSummary,
+): boolean => {
+  const position = (site: string): number => host.sites.findIndex((candidate) => candidate.site === site);
+  const first = position(sites[0]!);
+  return germinated.some(({ seedId }) => {
+    const site = siteOf(seedId);
+    if (sites.includes(site)) return true;
+    const span = seeds.find(({ id }) => id === seedId)?.span;
+    const [from, to] = [position(site), span === undefined ? -1 : position(span.to)];
+    return first >= 0 && from >= 0 && from <= first && first <= to;
+  });
 };
 
 const payloadOf = <S extends SubjectName>(subject: S, event: Envelope): PayloadOf<S> =>
@@ -124,6 +142,8 @@ const reportSeed = (id: string, story: Story): ReportSeed => {
     ...(gain === undefined
       ? {}
       : { measuredGain: gain.mean, interval: { lower: gain.lower, upper: gain.upper, confidence: gain.confidence } }),
+    ...(report?.judgements === undefined ? {} : { judgements: report.judgements }),
+    ...(report?.escalation === undefined ? {} : { escalation: report.escalation }),
   };
 };
 

@@ -1,11 +1,12 @@
 /**
- * Urza's store: blueprints, hosts and kernels as canonical JSON under their hash, with an index and the field reports in SQLite.
+ * Urza's store: blueprints, hosts and kernels as canonical JSON under their hash, with an index, kernels' tags and the field reports in SQLite.
  *
  * L1 An asset's identity is the SHA-256 of its canonical JSON; storing it again changes nothing, its first provenance stays.
  * L2 Only what fits its contract is stored, and what is read is checked again: by hash, then by contract.
  * L3 The index names an asset only after its file is durable.
  * L4 A kernel key leads to the first kernel stored for it whose file is still there.
  * L5 A field report is stored once per message, however often it is delivered.
+ * L6 What a kernel was measured to be is kept once for each machine; the newest measurement counts.
  */
 import {
   AssetKind,
@@ -16,6 +17,8 @@ import {
   KernelKey,
   type Provenance,
 } from "../contracts/assets.ts";
+import type { BlueprintKind } from "../contracts/blueprint-kinds.ts";
+import { KernelTags } from "../contracts/characterization.ts";
 import { DataError } from "../contracts/errors.ts";
 import type { ContentHash } from "../contracts/ids.ts";
 import type { ContentStore } from "./content-store.ts";
@@ -50,6 +53,16 @@ export interface LineageEntry {
   readonly record?: AssetRecord;
 }
 
+export interface TagsQuery {
+  readonly kernelHash?: string | undefined;
+  readonly machine?: string | undefined;
+  readonly kind?: BlueprintKind | undefined;
+  readonly tags: readonly string[];
+}
+
+/** Answers to one query. */
+export const tagsMax = 256;
+
 export interface Library {
   /** Throws ContractError when the asset does not fit its kind. */
   put(asset: {
@@ -70,6 +83,10 @@ export interface Library {
   lineage(hash: ContentHash, limit: number): readonly LineageEntry[];
   /** L5. */
   putFieldReport(messageId: string, report: FieldReport, receivedAtMs: number): void;
+  /** L6. */
+  putTags(tags: KernelTags, measuredAtMs: number): void;
+  /** The newest first, at most `tagsMax`; `tags` must all be there. */
+  findTags(query: TagsQuery): KernelTags[];
   /** The newest reports first; of one run, or of all. */
   fieldReports(limit: number, runId?: string): readonly FieldReport[];
 }
@@ -103,6 +120,22 @@ export const createLibrary = ({ database, content, toolchain }: LibraryOptions):
   );
   const selectReports = database.prepare("SELECT report FROM field_reports ORDER BY id DESC LIMIT ?");
   const selectRunReports = database.prepare("SELECT report FROM field_reports WHERE run_id = ? ORDER BY id DESC LIMIT ?");
+
+  const insertTags = database.prepare(
+    `INSERT INTO kernel_tags (kernel_hash, machine, kind, measured_at_ms, tags) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (kernel_hash, machine) DO UPDATE SET measured_at_ms = excluded.measured_at_ms, tags = excluded.tags`,
+  );
+  const selectTags = database.prepare(`
+    WITH query (kernel_hash, machine, kind, tags) AS (SELECT ?, ?, ?, ?)
+    SELECT known.tags AS tags FROM kernel_tags AS known, query
+    WHERE (query.kernel_hash IS NULL OR known.kernel_hash = query.kernel_hash)
+      AND (query.machine IS NULL OR known.machine = query.machine)
+      AND (query.kind IS NULL OR known.kind = query.kind)
+      AND NOT EXISTS (
+        SELECT 1 FROM json_each(query.tags) AS wanted
+        WHERE wanted.value NOT IN (SELECT value FROM json_each(known.tags, '$.tags'))
+      )
+    ORDER BY known.measured_at_ms DESC, known.kernel_hash LIMIT ${tagsMax}`);
 
   const record = (row: SqlRow): AssetRecord => ({
     hash: text(row, "hash"),
@@ -165,6 +198,17 @@ export const createLibrary = ({ database, content, toolchain }: LibraryOptions):
       const json = encodeJson(checkContract(report, FieldReport, "field report"), "field report");
       insertReport.run(messageId, report.runId, Math.round(receivedAtMs), json); // L5
     },
+
+    putTags: (tags, measuredAtMs) => {
+      const checked = checkContract(tags, KernelTags, "kernel tags"); // L2
+      const { kernelHash, machine, blueprint } = checked;
+      insertTags.run(kernelHash, machine, blueprint.kind, Math.round(measuredAtMs), encodeJson(checked, "kernel tags")); // L6
+    },
+
+    findTags: ({ kernelHash, machine, kind, tags }) =>
+      selectTags
+        .all(kernelHash ?? null, machine ?? null, kind ?? null, JSON.stringify(tags))
+        .map((row) => decodeJson(text(row, "tags"), KernelTags, "kernel tags")),
 
     fieldReports: (limit, runId) =>
       (runId === undefined ? selectReports.all(limit) : selectRunReports.all(runId, limit)).map((row) =>

@@ -74,4 +74,16 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_unsent ON outbox (id) WHERE sent_at_ms IS NULL;
 `;
 
-export const migrations: readonly string[] = [library + runs];
+const tags = `
+CREATE TABLE kernel_tags (
+  kernel_hash TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  measured_at_ms INTEGER NOT NULL,
+  tags TEXT NOT NULL,
+  PRIMARY KEY (kernel_hash, machine)
+) WITHOUT ROWID;
+CREATE INDEX kernel_tags_by_kind ON kernel_tags (kind, measured_at_ms);
+`;
+
+export const migrations: readonly string[] = [library + runs, tags];

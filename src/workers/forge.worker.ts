@@ -1,21 +1,32 @@
-/** Entry of a forge thread: compiles one kernel at a time and keeps nothing between tasks but the engine. */
-import type { Engine, EngineName } from "../engine/engine.ts";
-import { createEngine } from "../engine/engine.ts";
+/** Entry of a forge thread: compiles and measures one kernel at a time and keeps nothing between tasks but its engines. */
+import { createRandom } from "../graph/random.ts";
+import { characterizeKernel } from "./session/characterize.ts";
+import { referenceEngine, sharedEngine } from "./session/engines.ts";
 import { compileKernel } from "./session/forge.ts";
-import type { CompileTask, TaskReply } from "./wire.ts";
+import type { ForgeTask, TaskReply } from "./wire.ts";
 import { answer } from "./wire.ts";
 
-const engines = new Map<EngineName, Engine>();
+const randomSeed = 1;
 
-const engineFor = async (name: EngineName): Promise<Engine> => {
-  const engine = engines.get(name) ?? (await createEngine(name, { threads: 1 }));
-  engines.set(name, engine);
-  return engine;
+const perform = async (task: ForgeTask): Promise<unknown> => {
+  switch (task.kind) {
+    case "compile": {
+      const startMs = performance.now();
+      const compiled = await compileKernel(await sharedEngine(task.key.engine), task.key, task.host);
+      return { ...compiled, compileMs: performance.now() - startMs };
+    }
+    case "characterize": {
+      const { artifact, host, config } = task;
+      const { engine: name } = artifact.key;
+      const [engine, reference] = [await sharedEngine(name), await referenceEngine(name)];
+      const options = { engine, reference, config, random: createRandom(randomSeed), nowMs: () => performance.now() };
+      return characterizeKernel(artifact, host, options);
+    }
+    case "warm":
+      await sharedEngine(task.engine);
+      await referenceEngine(task.engine);
+      return undefined;
+  }
 };
 
-export default ({ key, host }: CompileTask): Promise<TaskReply<unknown>> =>
-  answer(async () => {
-    const startMs = performance.now();
-    const compiled = await compileKernel(await engineFor(key.engine), key, host);
-    return { ...compiled, compileMs: performance.now() - startMs };
-  });
+export default (task: ForgeTask): Promise<TaskReply<unknown>> => answer(() => perform(task));

@@ -9,8 +9,10 @@
  * L4 Nothing a lane returns shares memory with the session, the seed-state table apart.
  */
 import type { BlueprintIR, CompiledKernelArtifact, KernelKey } from "../contracts/assets.ts";
+import type { KernelCharacterization } from "../contracts/characterization.ts";
+import type { ValidationConfig } from "../contracts/config-validation.ts";
 import type { DatasetBuffers } from "../contracts/dataset.ts";
-import type { Host } from "../contracts/graph.ts";
+import type { Host, Tensor } from "../contracts/graph.ts";
 import type { Validation } from "../contracts/measure.ts";
 import type { EpochPlan, EpochResult, LaneProgress, SessionSpec, SessionStatus } from "../contracts/plan.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
@@ -21,8 +23,17 @@ export type LaneOutcome<T> = { readonly kind: "done"; readonly value: T } | { re
 /** Kernels by the SHA-256 of their canonical JSON. The caller has verified the hash. */
 export type KernelArtifacts = Readonly<Record<string, CompiledKernelArtifact>>;
 
+/** A host that is not built from the configuration: one of the user's own, or one taken from a checkpoint. */
+export interface ImportedHost {
+  readonly host: Host;
+  /** Every parameter of its graph. */
+  readonly parameters: Readonly<Record<string, Tensor>>;
+}
+
 export interface OpenRequest {
   readonly spec: SessionSpec;
+  /** Present when `spec.model` names a file. */
+  readonly imported?: ImportedHost;
   readonly dataset: DatasetBuffers;
   /** The shared seed state; `seedIds[i]` is the seed of row i. The lane writes alpha, health, epoch and the window's step. */
   readonly table: SeedStateTable;
@@ -73,5 +84,17 @@ export interface ForgeLane {
    * @throws GraphError when the span is not legal; the signal's reason when it aborts (the thread is given up and replaced).
    */
   compile(key: KernelKey, host: Host, signal?: AbortSignal): Promise<LaneOutcome<CompiledKernel>>;
+  /**
+   * Measures a kernel on this machine, on batches of its own and fresh parameters, against another engine that is at hand.
+   * @throws ContractError when the host is not the kernel's; the signal's reason when it aborts (the thread is given up and replaced).
+   */
+  characterize(
+    artifact: CompiledKernelArtifact,
+    host: Host,
+    config: ValidationConfig,
+    signal?: AbortSignal,
+  ): Promise<LaneOutcome<KernelCharacterization>>;
+  /** Loads the engines that compile and measure for this one, so that the first kernel is not late. */
+  warm(engine: KernelKey["engine"]): Promise<LaneOutcome<void>>;
   destroy(): Promise<void>;
 }

@@ -11,13 +11,13 @@ import { ContractError, describeError } from "../contracts/errors.ts";
 import type { LaneProgress, SessionStatus } from "../contracts/plan.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
 import type { CompiledKernel, ForgeLane, LaneOutcome, TrainingLane } from "./lane.ts";
-import type { CompileTask, TaskReply, TrainingTask } from "./wire.ts";
+import type { ForgeTask, TaskReply, TrainingTask } from "./wire.ts";
 import { fromWireError } from "./wire.ts";
 
 type PoolOptions = NonNullable<ConstructorParameters<typeof Piscina>[0]>;
 
 /** TypeScript sources need tsx in the thread, which its own `--import` entry does not reach; built files run as they are. */
-const entry = (name: "training" | "forge"): Pick<PoolOptions, "filename" | "execArgv"> => {
+export const entry = (name: "training" | "forge" | "experiment"): Pick<PoolOptions, "filename" | "execArgv"> => {
   const fromSource = import.meta.url.endsWith(".ts");
   const filename = new URL(`./${name}.worker.${fromSource ? "ts" : "js"}`, import.meta.url).href;
   if (!fromSource) return { filename, execArgv: [] };
@@ -27,7 +27,7 @@ const entry = (name: "training" | "forge"): Pick<PoolOptions, "filename" | "exec
 };
 
 /** A pool whose threads may die: what waited for one is told, whether it died at work, idle or before it was up. */
-const openPool = (options: PoolOptions) => {
+export const openPool = (options: PoolOptions) => {
   const pool = new Piscina(options);
   const waiting = new Set<(reason: string) => void>();
   const working = new Set<Promise<unknown>>();
@@ -62,7 +62,7 @@ const openPool = (options: PoolOptions) => {
 };
 
 /** A reply as an outcome; typed errors are thrown again here. */
-const settle = <T>(reply: TaskReply<unknown>): LaneOutcome<T> => {
+export const settle = <T>(reply: TaskReply<unknown>): LaneOutcome<T> => {
   switch (reply.kind) {
     case "done":
       return { kind: "done", value: reply.value as T };
@@ -110,14 +110,15 @@ export const createTrainingLane = (): TrainingLane => {
   };
 
   return {
-    open: async ({ spec, dataset, table, seedIds }) => {
+    open: async ({ spec, imported, dataset, table, seedIds }) => {
       const { port1: inner, port2: outer } = new MessageChannel();
       outer.on("message", (progress: LaneProgress) => {
         for (const listener of listeners) listener(progress);
       });
       outer.unref();
       const { buffer, seeds } = table;
-      const task: TrainingTask = { kind: "open", spec, dataset, seeds, table: buffer, seedIds, progress: inner };
+      const open = { kind: "open" as const, spec, ...(imported === undefined ? {} : { imported }) };
+      const task: TrainingTask = { ...open, dataset, seeds, table: buffer, seedIds, progress: inner };
       const outcome = await run<SessionStatus>(task, [inner]);
       if (outcome.kind === "done") opened.set(spec.runId, table);
       return outcome;
@@ -167,15 +168,17 @@ export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): Forg
     niceIncrement: options.niceIncrement,
     resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax },
   });
+  const perform = async <T>(task: ForgeTask, signal?: AbortSignal): Promise<LaneOutcome<T>> => {
+    signal?.throwIfAborted();
+    const outcome = await run(task, signal === undefined ? {} : { signal });
+    if (outcome.kind === "done") return settle(outcome.value);
+    signal?.throwIfAborted();
+    return outcome;
+  };
   return {
-    compile: async (key, host, signal): Promise<LaneOutcome<CompiledKernel>> => {
-      signal?.throwIfAborted();
-      const task: CompileTask = { key, host };
-      const outcome = await run(task, signal === undefined ? {} : { signal });
-      if (outcome.kind === "done") return settle(outcome.value);
-      signal?.throwIfAborted();
-      return outcome;
-    },
+    compile: (key, host, signal) => perform<CompiledKernel>({ kind: "compile", key, host }, signal),
+    characterize: (artifact, host, config, signal) => perform({ kind: "characterize", artifact, host, config }, signal),
+    warm: (engine) => perform({ kind: "warm", engine }),
     destroy: () => pool.destroy(),
   };
 };

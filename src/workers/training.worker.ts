@@ -28,14 +28,14 @@ const engineFor = (name: EngineName, threads: number): Promise<Engine> => {
   return known;
 };
 
-const open = async ({ spec, dataset, seeds, table, seedIds, progress }: OpenTask) => {
+const open = async ({ spec, imported, dataset, seeds, table, seedIds, progress }: OpenTask) => {
   if (sessions.has(spec.runId)) {
     progress.close();
     throw new InputError(`run ${spec.runId}: expected one that is not open in this lane, found it open; close it first`);
   }
   const engine = await engineFor(spec.engine, spec.threads);
   const session = await Session.open(
-    { spec, dataset, table: new SeedStateTable(seeds, table), seedIds },
+    { spec, ...(imported === undefined ? {} : { imported }), dataset, table: new SeedStateTable(seeds, table), seedIds },
     { engine, nowMs: () => performance.now(), tell: (message) => progress.postMessage(message) },
   );
   sessions.set(spec.runId, { session, port: progress });

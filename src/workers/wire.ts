@@ -1,6 +1,7 @@
 /** What crosses the thread boundary. Errors travel as plain data and become typed errors again on the other side. */
 import type { MessagePort } from "node:worker_threads";
-import type { KernelKey } from "../contracts/assets.ts";
+import type { CompiledKernelArtifact, KernelKey } from "../contracts/assets.ts";
+import type { ValidationConfig } from "../contracts/config-validation.ts";
 import type { DatasetBuffers } from "../contracts/dataset.ts";
 import type { ErrorPlace } from "../contracts/errors.ts";
 import {
@@ -15,7 +16,7 @@ import {
 } from "../contracts/errors.ts";
 import type { Host } from "../contracts/graph.ts";
 import type { EpochPlan, SessionSpec } from "../contracts/plan.ts";
-import type { KernelArtifacts } from "./lane.ts";
+import type { ImportedHost, KernelArtifacts } from "./lane.ts";
 import type { SessionSnapshot } from "./session-state.ts";
 
 export interface WireError {
@@ -34,6 +35,7 @@ export type TaskReply<T> =
 export interface OpenTask {
   readonly kind: "open";
   readonly spec: SessionSpec;
+  readonly imported?: ImportedHost;
   readonly dataset: DatasetBuffers;
   readonly seeds: number;
   readonly table: SharedArrayBuffer;
@@ -47,10 +49,15 @@ export type TrainingTask =
   | { readonly kind: "restore"; readonly runId: string; readonly snapshot: SessionSnapshot; readonly kernels: KernelArtifacts }
   | { readonly kind: "status" | "host" | "snapshot" | "test" | "close"; readonly runId: string };
 
-export interface CompileTask {
-  readonly key: KernelKey;
-  readonly host: Host;
-}
+export type ForgeTask =
+  | { readonly kind: "compile"; readonly key: KernelKey; readonly host: Host }
+  | {
+      readonly kind: "characterize";
+      readonly artifact: CompiledKernelArtifact;
+      readonly host: Host;
+      readonly config: ValidationConfig;
+    }
+  | { readonly kind: "warm"; readonly engine: KernelKey["engine"] };
 
 export const toWireError = (error: unknown): WireError =>
   error instanceof EsperError

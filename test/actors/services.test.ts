@@ -4,16 +4,18 @@ import { startNissa } from "../../src/actors/nissa.ts";
 import { createOutbox } from "../../src/actors/outbox.ts";
 import { type PolicyMemory, startTamiyo } from "../../src/actors/tamiyo.ts";
 import { startUrza } from "../../src/actors/urza.ts";
+import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { CommandReceipt, KasminaControlCommand } from "../../src/contracts/commands.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import { ServiceError } from "../../src/contracts/errors.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
+import type { InputOf } from "../../src/contracts/subjects.ts";
 import { openContentStore } from "../../src/store/content-store.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
 import { createLibrary } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { config, signal } from "../policy/fixtures.ts";
-import { blueprint, fieldReport, temporaryDatabase, temporaryFolder, transition } from "../store/support.ts";
+import { blueprint, fieldReport, tags, temporaryDatabase, temporaryFolder, transition } from "../store/support.ts";
 import { createActorWorld, gate } from "./support.ts";
 
 describe("Urza", () => {
@@ -47,6 +49,27 @@ describe("Urza", () => {
     expect(await tezzeret.request("library.kernel.find", { keyHash: "a".repeat(64) })).toMatchObject({
       value: { kind: "missing" },
     });
+  });
+
+  it("keeps what a kernel was measured to be, finds it by kind, machine and tags, and keeps no problem", async () => {
+    const { as, tezzeret: _tezzeret, clock } = await start();
+    const urabrask = await as("urabrask");
+    const tamiyo = await as("tamiyo");
+    const tell = (characterized: KernelTags) =>
+      urabrask.publish("validation.kernel.characterized", { runId: "r-1", seedId: "seed:h1", characterized });
+    const { measured: _measured, ...bare } = tags({ kernelHash: "e".repeat(64), tags: [] });
+    await tell(tags());
+    await tell({ ...bare, problem: "the lane was lost" });
+    await clock.flush();
+    const find = async (query: InputOf<"library.tags.find">) => {
+      const outcome = await tamiyo.request("library.tags.find", query);
+      return outcome.kind === "reply" ? outcome.value.found : outcome;
+    };
+    expect(await find({})).toEqual([tags()]);
+    expect(await find({ kind: "dense", machine: "here", tags: ["stable", "fast"] })).toEqual([tags()]);
+    expect(await find({ tags: ["stable", "heavy"] })).toEqual([]);
+    expect(await find({ machine: "there" })).toEqual([]);
+    expect(await find({ kernelHash: "e".repeat(64) })).toEqual([]);
   });
 
   it("keeps a field report once, however often it comes", async () => {
@@ -131,7 +154,9 @@ describe("Nissa", () => {
 describe("Tamiyo", () => {
   const start = async (receipt: (command: KasminaControlCommand) => CommandReceipt, memory: PolicyMemory = new Map()) => {
     const world = createActorWorld();
-    await startTamiyo(world.ports, { morphogenetic: config, validationBatches: 2, memory });
+    const urza = await world.as("urza");
+    await urza.respond("library.tags.find", async () => ({ found: [] }));
+    await startTamiyo(world.ports, { morphogenetic: config, validationBatches: 2, memory, machine: "here" });
     const kasmina = await world.as("kasmina");
     const commands: KasminaControlCommand[] = [];
     await kasmina.respond("control.kasmina.commands", async (command) => {
@@ -167,7 +192,7 @@ describe("Tamiyo", () => {
       reason: "h1 is in trial",
     }));
     const silent = createActorWorld();
-    await startTamiyo(silent.ports, { morphogenetic: config, validationBatches: 2, memory: new Map() });
+    await startTamiyo(silent.ports, { morphogenetic: config, validationBatches: 2, memory: new Map(), machine: "here" });
     const kasmina = await silent.as("kasmina");
     for (const epoch of [4, 5]) {
       await refusing.kasmina.publish("telemetry.seed.health", sick(epoch));

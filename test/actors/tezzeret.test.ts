@@ -13,6 +13,11 @@ interface LibraryScript {
   readonly host?: boolean;
 }
 
+/** Tezzeret asks for nothing of this. */
+const idle = async (): Promise<never> => {
+  throw new Error("not asked for in this test");
+};
+
 const start = async (compile: ForgeLane["compile"], { known = false, host: hasHost = true }: LibraryScript = {}) => {
   const world = createActorWorld();
   const urza = await world.as("urza");
@@ -35,6 +40,8 @@ const start = async (compile: ForgeLane["compile"], { known = false, host: hasHo
       compiled += 1;
       return compile(...args);
     },
+    characterize: idle,
+    warm: idle,
     destroy: async () => undefined,
   };
   const child = await startTezzeret(world.ports, { forge, hashKey: kernelKeyHash });
@@ -124,7 +131,10 @@ describe("Tezzeret", () => {
     world.child.kill?.();
     await world.child.exited;
     expect(world.told()).toEqual([]);
-    await startTezzeret(world.ports, { forge: { compile: done, destroy: async () => undefined }, hashKey: kernelKeyHash });
+    await startTezzeret(world.ports, {
+      forge: { compile: done, characterize: idle, warm: idle, destroy: async () => undefined },
+      hashKey: kernelKeyHash,
+    });
     await world.clock.advance(5_000);
     expect(world.told()).toMatchObject([{ kind: "ready" }]);
   });

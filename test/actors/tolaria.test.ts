@@ -26,6 +26,7 @@ const start = async () => {
     epoch: last?.epoch ?? 0,
     hostStep: last?.hostStep ?? 0,
     host,
+    damagedSites: [],
     flopsMax: 1e9,
     flops: last?.flops ?? noFlops,
     ...(last === undefined ? {} : { lastResult: last }),

@@ -1,9 +1,14 @@
 /** Each bench in its short form: it runs, and what it returns is complete. No figure is judged here. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { benchDecision, decisionTable } from "../../bench/decision.ts";
 import { benchDormant, dormantTable } from "../../bench/dormant.ts";
 import { benchForge, forgeTable } from "../../bench/forge.ts";
-import { benchRescue, rescueTable } from "../../bench/growth-rescue.ts";
+import { benchGrowth, growthTable } from "../../bench/growth.ts";
+import { suites } from "../../bench/growth-suites.ts";
+import { withPart } from "../../bench/results-file.ts";
 
 const finite = (values: readonly number[]): void => {
   for (const value of values) expect(Number.isFinite(value)).toBe(true);
@@ -33,11 +38,53 @@ describe("the benches, short", () => {
     expect(forgeTable(bench)).toContain("cache");
   });
 
-  it("rescue: one random seed, its damaged layer found and its repair kept within the FLOPs of the other arms", async () => {
-    const rows: string[] = [];
-    const summary = await benchRescue({ name: "mnist", seeds: 1, first: 2, epochs: 6, onRow: (_, line) => rows.push(line) });
-    expect(rows).toHaveLength(1);
-    expect(summary).toMatchObject({ randomSeeds: 1, found: 1, kept: 1, falseTriggers: 0, falseKept: 0 });
-    expect(rescueTable([summary])).toContain("1 of 1");
+  it("growth: a suite of two hosts and three arms fills in its rows, and goes on from what is there", async () => {
+    const out = mkdtempSync(join(tmpdir(), "esper-bench-"));
+    try {
+      const options = { quick: true, only: ["rank"], lanes: 2, out, cifar10Dir: undefined, datasetsFolder: ".esper/datasets" };
+      const lines: string[] = [];
+      const [outcome, ...others] = await benchGrowth({ ...options, onLine: (line) => lines.push(line) });
+      expect(others).toEqual([]);
+      expect(outcome).toMatchObject({ suite: { name: "rank" }, failed: [], stopped: false });
+      expect(lines).toHaveLength(6);
+      expect(outcome?.rows.map(({ measured }) => measured)).toEqual([
+        expect.stringMatching(/over \d hosts/),
+        expect.stringMatching(/of 2: /),
+      ]);
+      expect(growthTable([outcome!])).toMatch(
+        /recovered share, rank-2 damage \| mean ≥ 70 % \| .* \| (yes|\*\*missed\*\*) \| rank/,
+      );
+      await benchGrowth({ ...options, onLine: (line) => lines.push(line) });
+      expect(lines).toHaveLength(6);
+    } finally {
+      rmSync(out, { recursive: true, force: true });
+    }
   }, 120_000);
+
+  it("growth: every suite has cells of its own, or says what is missing, and a figure that was not measured is a miss", async () => {
+    const sources = { quick: false, cifar10Dir: "cifar", textFile: "text.txt" };
+    for (const suite of suites) {
+      const cells = suite.cells(sources);
+      expect("reason" in cells ? 0 : cells.length).toBeGreaterThanOrEqual(10);
+    }
+    const out = mkdtempSync(join(tmpdir(), "esper-bench-"));
+    const [outcome] = await benchGrowth({
+      quick: true,
+      only: ["resnet"],
+      lanes: 1,
+      out,
+      cifar10Dir: undefined,
+      datasetsFolder: out,
+    });
+    rmSync(out, { recursive: true, force: true });
+    expect(outcome?.rows).toEqual([expect.objectContaining({ met: false, measured: expect.stringContaining("--cifar10-dir") })]);
+    expect(growthTable([outcome!])).toContain("Missed: Narrow ResNet-18");
+  });
+
+  it("results: a part replaces itself and leaves the others alone", () => {
+    const first = withPart("# Results\n", "a", "one");
+    const both = withPart(first, "b", "two");
+    expect(withPart(both, "a", "three")).toBe(both.replace("one", "three"));
+    expect(both).toContain("<!-- b: begin -->\n\ntwo\n\n<!-- b: end -->");
+  });
 });

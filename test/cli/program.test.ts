@@ -50,7 +50,7 @@ describe("help", () => {
 
   test.each([
     ...commands.map((name) => [name]),
-    ...["germinate", "cull", "pause", "resume", "status", "stop"].map((name) => ["ctl", name]),
+    ...["germinate", "cull", "rollback", "release", "resolve", "pause", "resume", "status", "stop"].map((name) => ["ctl", name]),
   ])("%s %s has an example", async (...args) => {
     const { exitCode, out } = await start([...args.filter((arg) => arg !== undefined), "--help"]);
     expect(exitCode).toBe(0);
@@ -70,7 +70,10 @@ describe("wrong arguments end with 2 and say what to do", () => {
     [["train", "--modle", "mlp"], /unknown option '--modle'\n\(Did you mean --model\?\)/],
     [["start"], /required option '--config <file>' not specified/],
     [["start", "--config", "no.yaml"], /expected a readable configuration file, got ENOENT.*check the path after --config/],
-    [["train", "--model", "rnn"], /model\.name: expected mlp or cnn, found "rnn".* \(from --model\)/],
+    [
+      ["train", "--model", "rnn"],
+      /model\.name: expected mlp or cnn or resnet18 or transformer or file, found "rnn".* \(from --model\)/,
+    ],
     [["train", "--epochs", "many"], /optimization\.epochs: expected number > 0 and ≤ 10000, found "many" \(from --epochs\)/],
     [["train", "--damage", "h2"], /expected --damage LAYER:KIND .*, got "h2"/],
     [
@@ -84,6 +87,8 @@ describe("wrong arguments end with 2 and say what to do", () => {
     [["machines", "sed"], /expected one of seed, .*, got "sed"; did you mean seed\?/],
     [["machines", "--format", "xml"], /expected --format text or json, got "xml"/],
     [["ctl"], /expected one of germinate, .* after ctl/],
+    [["ctl", "resolve", "--seed", "h2"], /required option '--verdict <verdict>' not specified/],
+    [["ctl", "resolve", "--seed", "h2", "--verdict", "maybe"], /Allowed choices are keep, cull/],
     [["ctl", "cull"], /required option '--seed <id>' not specified/],
     [["ctl", "cull", "--seed", "h 2"], /seedId: expected seed:<site>, for example seed:h2; see `esper ctl cull --help`/],
     [["ctl", "pause", "--timeout-ms", "0"], /expected an integer of 1 or more/],

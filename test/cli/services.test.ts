@@ -119,8 +119,30 @@ describe("a running node", () => {
       runId: "r-1",
       seedId: "seed:h2",
       toSite: "h3",
-      blueprint: { kind: "bypass", hiddenWidth: 32 },
+      blueprint: { kind: "dense", hiddenWidth: 32, initialization: "zero" },
       reason: "why not",
+    });
+  });
+
+  test("ctl rollback, release and resolve send their seed, verdict and reason", async () => {
+    const sent = async (...args: string[]) => {
+      expect((await call("ctl", ...args, "--request-id", args.join(" "), "--data-dir", dataDir)).exitCode).toBe(0);
+      const { requestId: _, ...rest } = commands.at(-1)!;
+      return rest;
+    };
+    const reason = "asked by the operator";
+    expect(await sent("rollback")).toEqual({ kind: "rollback", reason });
+    expect(await sent("rollback", "--seed", "h2", "--reason", "looks wrong")).toEqual({
+      kind: "rollback",
+      seedId: "seed:h2",
+      reason: "looks wrong",
+    });
+    expect(await sent("release", "--seed", "h2")).toEqual({ kind: "release", seedId: "seed:h2", reason });
+    expect(await sent("resolve", "--seed", "h2", "--verdict", "cull")).toEqual({
+      kind: "resolve",
+      seedId: "seed:h2",
+      verdict: "cull",
+      reason,
     });
   });
 

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { configKeys, environmentName } from "../../src/config/keys.ts";
 import { loadConfig, resolveConfig } from "../../src/config/load.ts";
+import { loadExperiment } from "../../src/config/load-experiment.ts";
 import { EsperConfig } from "../../src/contracts/config.ts";
 import { InputError } from "../../src/contracts/errors.ts";
 
@@ -23,6 +24,7 @@ const textError = (text: string): string => errorOf(() => resolveConfig({ text, 
 
 describe("configuration files of the repository", () => {
   const folder = fileURLToPath(new URL("../../configs", import.meta.url));
+  const isExperiment = (file: string): boolean => file.startsWith("experiment-");
   const files = readdirSync(folder).filter((file) => file.endsWith(".yaml"));
 
   test("they are there", () => {
@@ -32,7 +34,8 @@ describe("configuration files of the repository", () => {
   });
 
   test.each(files)("%s is valid", (file) => {
-    expect(EsperConfig.parse(loadConfig({ file: join(folder, file) }))).toBeDefined();
+    if (isExperiment(file)) expect(loadExperiment(join(folder, file)).randomSeeds).toBeDefined();
+    else expect(EsperConfig.parse(loadConfig({ file: join(folder, file) }))).toBeDefined();
   });
 });
 
@@ -52,7 +55,7 @@ describe("sources", () => {
 
   test("a list and a boolean are read as YAML", () => {
     const config = resolveConfig(undefined, { ESPER_MODEL__WIDTHS: "[8, 9]", ESPER_MORPHOGENETIC__ENABLED: "false" });
-    expect(config.model).toEqual({ name: "mlp", widths: [8, 9] });
+    expect(config.model).toEqual({ name: "mlp", widths: [8, 9], activation: "relu" });
     expect(config.morphogenetic.enabled).toBe(false);
   });
 
@@ -61,8 +64,10 @@ describe("sources", () => {
     expect(resolveConfig(source, { ESPER_MODEL__CHANNELS: "[4]", ESPER_MODEL__NAME: "cnn" }).model).toEqual({
       name: "cnn",
       channels: [4],
+      activation: "relu",
+      batchNorm: false,
     });
-    expect(resolveConfig(source, { ESPER_MODEL__NAME: "mlp" }).model).toEqual({ name: "mlp", widths: [9] });
+    expect(resolveConfig(source, { ESPER_MODEL__NAME: "mlp" }).model).toEqual({ name: "mlp", widths: [9], activation: "relu" });
   });
 
   test("a key of a union that the file leaves out takes the default member", () => {
@@ -97,8 +102,8 @@ describe("errors", () => {
     expect(textError(text)).toMatchInlineSnapshot(`
       "expected a valid configuration, got 6 problems in a.yaml:
         - threads: expected integer 1 to 256, found "many" (line 2)
-        - model.name: expected mlp or cnn, found "mpl", did you mean mlp? (line 4)
-        - damage.kind: expected dead or rank, found "daed", did you mean dead? (line 6)
+        - model.name: expected mlp or cnn or resnet18 or transformer or file, found "mpl", did you mean mlp? (line 4)
+        - damage.kind: expected dead or rank or narrow or saturated or initialization, found "daed", did you mean dead? (line 6)
         - damage.live: expected integer ≥ 1, found 0 (line 7)
         - morphogenetic.signal.ridg: unknown key, did you mean ridge? (line 9)
         - optimzation: unknown key, did you mean optimization? (line 1)
@@ -171,6 +176,13 @@ describe("errors", () => {
     expect(textError("damage: {site: h1, live: 64}\n")).toContain(
       "damage.live: expected less than the layer's 64 units, found 64",
     );
+    const resnet = "model: {name: resnet18, blocks: [1, 1], width: 4}\n";
+    expect(textError(`${resnet}damage: {site: s2.b1.short}\n`)).toContain('found "s2.b1.short", did you mean s2.b1.shortcut?');
+    expect(textError(`${resnet}damage: {site: s1, live: 4}\n`)).toContain("less than the layer's 4 units");
+    const valid = (text: string) => resolveConfig({ text, file: "a.yaml" }).damage?.site;
+    expect(valid(`${resnet}damage: {site: s2, live: 4}\n`)).toBe("s2");
+    expect(valid("model: {name: transformer, layers: 1}\ndamage: {site: b1.mlp}\n")).toBe("b1.mlp");
+    expect(valid("model: {name: file, file: a.onnx}\ndamage: {site: dense_3}\n")).toBe("dense_3");
   });
 });
 

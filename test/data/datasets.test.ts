@@ -1,7 +1,7 @@
 /** Where data sets are found, what is checked, and what is said when they are not there. */
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { DatasetConfig } from "../../src/contracts/config.ts";
+import { DatasetConfig } from "../../src/contracts/config.ts";
 import type { SampleBuffer } from "../../src/contracts/dataset.ts";
 import { DataError, InputError } from "../../src/contracts/errors.ts";
 import { type DatasetPorts, loadDataset } from "../../src/data/datasets.ts";
@@ -11,12 +11,7 @@ import { nodeFileSystem, saveDurably } from "../../src/store/file-system.ts";
 import { createSimulatedDisk, type SimulatedDisk } from "../support/simulated-disk.ts";
 import { encodeIdx } from "./idx-support.ts";
 
-const config = (over: Partial<DatasetConfig> = {}): DatasetConfig => ({
-  name: "mnist",
-  batchSize: 128,
-  validationSamples: 100,
-  ...over,
-});
+const config = (over: Partial<DatasetConfig> = {}): DatasetConfig => DatasetConfig.parse({ validationSamples: 100, ...over });
 
 /** A small set whose image n is filled with n and has the label n mod 10. */
 const smallFiles = (train = 300, testCount = 40): Record<string, Uint8Array> => {
@@ -46,9 +41,9 @@ const ports = (disk: SimulatedDisk, over: Partial<DatasetPorts> = {}): DatasetPo
   folder: "/node/datasets",
   ...over,
 });
-const labelCounts = ({ labels }: SampleBuffer): number[] => {
+const labelCounts = ({ targets }: SampleBuffer): number[] => {
   const counts = new Array<number>(10).fill(0);
-  for (const label of new Uint8Array(labels)) counts[label]!++;
+  for (const label of new Int32Array(targets)) counts[label]!++;
   return counts;
 };
 const sum = (...rows: number[][]): number[] => rows.reduce((a, b) => a.map((value, at) => value + b[at]!));
@@ -67,16 +62,16 @@ describe("installed sets", () => {
     expect(labelCounts(buffers.test)).toEqual([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
     // Mean and deviation of all training pixels are the constants that fillBatch uses.
     let [total, squares] = [0, 0];
-    for (const { pixels } of [buffers.train, buffers.validation]) {
-      for (const pixel of new Uint8Array(pixels)) {
+    for (const { inputs } of [buffers.train, buffers.validation]) {
+      for (const pixel of new Uint8Array(inputs)) {
         total += pixel;
         squares += pixel * pixel;
       }
     }
     const mean = total / (60_000 * 784) / 255;
-    expect(mean).toBeCloseTo(buffers.mean, 4);
-    expect(Math.sqrt(squares / (60_000 * 784) / 255 ** 2 - mean * mean)).toBeCloseTo(buffers.sd, 4);
-    expect(buffers.train.pixels).toBeInstanceOf(SharedArrayBuffer);
+    expect(mean).toBeCloseTo(buffers.mean[0]!, 4);
+    expect(Math.sqrt(squares / (60_000 * 784) / 255 ** 2 - mean * mean)).toBeCloseTo(buffers.sd[0]!, 4);
+    expect(buffers.train.inputs).toBeInstanceOf(SharedArrayBuffer);
   });
 
   test("the counts are those that the descriptions pin", () => {
@@ -97,7 +92,7 @@ describe("loadDataset", () => {
     const { buffers, source } = await loadDataset(config({ name: "fashion-mnist", dataDir: "/data" }), ports(disk));
     expect(source).toBe("/data/fashion-mnist");
     expect([buffers.train.count, buffers.validation.count, buffers.test.count]).toEqual([200, 100, 40]);
-    expect(buffers).toMatchObject({ name: "fashion-mnist", mean: 0.286, sd: 0.353, classes: 10, inputShape: [1, 28, 28] });
+    expect(buffers).toMatchObject({ name: "fashion-mnist", mean: [0.286], sd: [0.353], classes: 10, inputShape: [1, 28, 28] });
   });
 
   test("A3: validation and training samples part the training files the same way every time", async () => {
@@ -105,8 +100,8 @@ describe("loadDataset", () => {
     await place(disk, "/data", smallFiles(250));
     const load = async (over: Partial<DatasetConfig> = {}) =>
       (await loadDataset(config({ dataDir: "/data", ...over }), ports(disk))).buffers;
-    const samples = ({ pixels }: SampleBuffer): number[] => {
-      const bytes = new Uint8Array(pixels);
+    const samples = ({ inputs }: SampleBuffer): number[] => {
+      const bytes = new Uint8Array(inputs);
       return Array.from({ length: bytes.length / 784 }, (_, row) => bytes[row * 784]!);
     };
     const [first, again, fewer] = [await load(), await load(), await load({ trainSamplesMax: 120 })];
@@ -116,7 +111,7 @@ describe("loadDataset", () => {
     expect(samples(again.validation)).toEqual(samples(first.validation));
     expect(samples(fewer.validation)).toEqual(samples(first.validation));
     expect(samples(fewer.train)).toEqual(samples(first.train).slice(0, 120));
-    expect([...new Uint8Array(first.train.labels)]).toEqual(samples(first.train).map((sample) => sample % 10));
+    expect([...new Int32Array(first.train.targets)]).toEqual(samples(first.train).map((sample) => sample % 10));
   });
 
   test("A1: a named folder without the files is told, with what is missing and where it goes; nothing else is used", async () => {
@@ -128,9 +123,9 @@ describe("loadDataset", () => {
     await expect(load).rejects.toThrow(DataError);
     await expect(load).rejects.toThrow(
       "dataset mnist: expected train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (plain or .gz) in one folder, " +
-        "found none with all four. Looked in /data (missing: t10k-labels-idx1-ubyte); /data/mnist (missing: train-images-idx3-ubyte, " +
+        "found none with all of them. Looked in /data (missing: t10k-labels-idx1-ubyte); /data/mnist (missing: train-images-idx3-ubyte, " +
         "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte). No other place was tried, because the config names this folder. " +
-        "Put the four files into /data, or name their folder by --data-dir or dataset.dataDir",
+        "Put the files into /data, or name their folder by --data-dir or dataset.dataDir",
     );
   });
 
@@ -145,7 +140,7 @@ describe("loadDataset", () => {
   test("nothing anywhere: the places and the reason why nothing was fetched are told", async () => {
     const disk = createSimulatedDisk();
     await expect(loadDataset(config(), ports(disk))).rejects.toThrow(
-      /\/node\/datasets\/mnist \(missing: .*Downloading is off\. Put the four files into \/node\/datasets\/mnist/,
+      /\/node\/datasets\/mnist \(missing: .*Downloading is off\. Put the files into \/node\/datasets\/mnist/,
     );
     const download = async (url: string): Promise<Uint8Array> => Promise.reject(new Error(`no route to ${url}`));
     const save = async (): Promise<void> => undefined;

@@ -3,7 +3,8 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/contracts/errors.ts";
-import { decompress, parseIdx } from "../../src/data/idx.ts";
+import { parseIdx } from "../../src/data/idx.ts";
+import { decompress } from "../../src/data/read.ts";
 import { encodeIdx } from "./idx-support.ts";
 
 /** One sequence of cases for every run of the tests. */

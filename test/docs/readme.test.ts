@@ -89,7 +89,7 @@ describe("README", () => {
     expect((await type("esper doctor")).output).toContain("engine native");
     await type("esper train --model mlp --dataset mnist --epochs 2 --damage h2:dead --report report.json");
     const report = Report.parse(JSON.parse(await readFile(join(folder, "report.json"), "utf8")));
-    expect(report.damage).toMatchObject({ site: "h2", kind: "dead" });
+    expect(report.damage).toMatchObject({ sites: ["h2"], kind: "dead" });
   }, 120_000);
 
   it("the tour: a second terminal steers a running node", async () => {

@@ -25,7 +25,7 @@ describe("a node with a damaged host", () => {
   it("finds the damaged layer, keeps the repair, and says so in a report that fits its schema", () => {
     expect(() => ReportSchema.parse(report)).not.toThrow();
     const [alone, grown, healthy] = report.arms;
-    expect(report.damage).toEqual({ site: "h2", kind: "dead", live: 1 });
+    expect(report.damage).toEqual({ sites: ["h2"], kind: "dead", live: 1, layers: 1 });
     expect(grown?.damageFound).toBe(true);
     expect(grown?.seeds.map(({ id, outcome }) => ({ id, outcome }))).toEqual([{ id: "seed:h2", outcome: "FOSSILIZED" }]);
     const gap = healthy!.testAccuracy! - alone!.testAccuracy!;

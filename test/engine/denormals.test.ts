@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../src/contracts/graph.ts";
 import { OptimizerConfig } from "../../src/contracts/optimizer.ts";
 import { createEngine } from "../../src/engine/engine.ts";
-import { mlp } from "../../src/graph/hosts.ts";
+import { mlp } from "../../src/graph/hosts/index.ts";
 import { initializeParameters } from "../../src/graph/initialize.ts";
 import { optimizerScalars } from "../../src/graph/optimizers.ts";
 import { createRandom } from "../../src/graph/random.ts";
@@ -19,7 +19,7 @@ describe("a decayed sum whose gradients have ended", () => {
   ])("$kind: stays a zero or a normal number", async ({ kind, slot, decay }) => {
     const host = mlp({ name: "m", inputShape: [3], widths: [4], classes: 3 });
     const optimizer = OptimizerConfig.parse({ kind });
-    const step = trainStep({ host, loss: "softmaxCrossEntropy", optimizer, trainableCohorts: ["host"], batch: 4 });
+    const step = trainStep({ host, optimizer, trainableCohorts: ["host"], batch: 4 });
     const engine = await createEngine("native", { threads: 1 });
     const executable = await engine.load(await engine.compile(step.program));
     const zeros = (shape: readonly number[], value = 0): Tensor => ({

@@ -6,7 +6,7 @@ import type { Program, Tensor } from "../../src/contracts/graph.ts";
 import { OptimizerConfig } from "../../src/contracts/optimizer.ts";
 import { createEngine, type Engine, type EngineName } from "../../src/engine/engine.ts";
 import { allocate } from "../../src/engine/ports.ts";
-import { cnn } from "../../src/graph/hosts.ts";
+import { cnn, resnet, transformer } from "../../src/graph/hosts/index.ts";
 import { primitiveOps } from "../../src/graph/operators/index.ts";
 import { optimizerScalars } from "../../src/graph/optimizers.ts";
 import { runReference } from "../../src/graph/reference.ts";
@@ -61,6 +61,12 @@ const cnnCase = (): StepCase => stepCase(cnnGraph(), momentum, 6, 5);
 /** Channels in multiples of 16, where onnxruntime changes the memory layout. */
 const wideCnnCase = (): StepCase =>
   stepCase(cnn({ name: "wide", inputShape: [3, 10, 10], channels: [16, 32], classes: 5, batchNorm: true }).graph, momentum, 4, 5);
+
+const resnetCase = (): StepCase =>
+  stepCase(resnet({ name: "r", inputShape: [3, 8, 8], width: 2, blocks: [1, 1], classes: 5 }).graph, momentum, 4, 5);
+/** Its tokens come from the classes: the vocabulary is what it predicts. */
+const transformerCase = (): StepCase =>
+  stepCase(transformer({ name: "t", tokens: 6, vocabulary: 7, layers: 2, width: 8, heads: 2 }).graph, adam, 3, 7);
 
 /** y = x + w, with `w` handed through, the result under two names, and an output named as an input. */
 const smallProgram: Program = {
@@ -122,6 +128,8 @@ export const engineContract = (name: EngineName): void => {
       ["an MLP with Adam, clipping and weight decay", mlpCase, adam],
       ["a CNN with stride, groups, batch norm, GELU and dropout, SGD with momentum", cnnCase, momentum],
       ["a wide CNN, SGD with momentum", wideCnnCase, momentum],
+      ["a ResNet with a shortcut, SGD with momentum", resnetCase, momentum],
+      ["a transformer of two blocks with Adam", transformerCase, adam],
     ] as const)("takes three training steps of %s as the reference does", async (_, makeCase, optimizer) => {
       const { step, feeds } = makeCase();
       const executable = await engine.load(await engine.compile(step.program));

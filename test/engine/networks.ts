@@ -1,5 +1,5 @@
 /** Two small networks as whole training steps, with feeds: the programs that engines run in earnest. */
-import type { Graph, Tensor } from "../../src/contracts/graph.ts";
+import type { Graph, Program, Tensor } from "../../src/contracts/graph.ts";
 import type { OptimizerConfig } from "../../src/contracts/optimizer.ts";
 import { GraphBuilder } from "../../src/graph/builder.ts";
 import { initializeParameters } from "../../src/graph/initialize.ts";
@@ -61,6 +61,14 @@ const tensor = (shape: readonly number[], draw: () => number): Tensor => ({
   data: Float32Array.from({ length: sizeOf(shape) }, draw),
 });
 
+const integers = (shape: readonly number[], draw: () => number): Tensor => ({
+  dtype: "int32",
+  shape,
+  data: Int32Array.from({ length: sizeOf(shape) }, draw),
+});
+
+type Port = Program["inputs"][number];
+
 export interface StepCase {
   readonly step: StepProgram;
   /** Feeds of the first step; every draw comes from the seed. */
@@ -68,12 +76,12 @@ export interface StepCase {
 }
 
 export const stepCase = (graph: Graph, optimizer: OptimizerConfig, batch: number, classes: number, seed = 7): StepCase => {
-  const step = trainStep({ host: { graph }, loss: "softmaxCrossEntropy", optimizer, trainableCohorts: ["host"], batch });
+  const step = trainStep({ host: { graph, task: "classification" }, optimizer, trainableCohorts: ["host"], batch });
   const random = createRandom(seed);
-  const x = step.program.inputs.find((input) => input.name === "x")!;
+  const [x, y] = ["x", "y"].map((name) => step.program.inputs.find((input) => input.name === name)!) as [Port, Port];
   const feeds: Record<string, Tensor> = {
-    x: tensor(x.shape, () => random.normal()),
-    y: { dtype: "int32", shape: [batch], data: Int32Array.from({ length: batch }, () => random.integer(classes)) },
+    x: x.dtype === "int32" ? integers(x.shape, () => random.integer(classes)) : tensor(x.shape, () => random.normal()),
+    y: integers(y.shape, () => random.integer(classes)),
     ...Object.fromEntries(initializeParameters(step.parameters, random)),
     ...Object.fromEntries(step.slots.map(({ name, shape }) => [name, tensor(shape, () => 0)])),
     ...Object.fromEntries(step.randomInputs.map(({ name, shape }) => [name, tensor(shape, () => random.uniform())])),

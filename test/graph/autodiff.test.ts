@@ -3,7 +3,7 @@ import type { Graph, Program } from "../../src/contracts/graph.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { openBinding } from "../../src/graph/bind.ts";
 import { GraphBuilder } from "../../src/graph/builder.ts";
-import { cnn, mlp } from "../../src/graph/hosts.ts";
+import { cnn, mlp } from "../../src/graph/hosts/index.ts";
 import type { NumericArray } from "../../src/graph/operators/operator.ts";
 import { assembleProgram } from "../../src/graph/program.ts";
 import { probe } from "../../src/graph/programs.ts";
@@ -17,7 +17,7 @@ const BATCH = 3;
 /** The mean loss of a graph with all gradients of its trainable parameters. */
 const lossWithGradients = (graph: Graph): Program => {
   const binding = openBinding(graph, { batch: BATCH, mode: "train" });
-  const { perSample, labels } = appendLoss(binding, graph, BATCH);
+  const { perSample, labels } = appendLoss(binding, { graph, task: "classification" }, BATCH);
   const loss = binding.emitter.mean(perSample, [0], false);
   const wrt = graph.parameters.filter((parameter) => parameter.trainable).map((parameter) => parameter.name);
   const found = gradients(binding.emitter, loss, wrt);
@@ -127,7 +127,7 @@ describe("reverse mode", () => {
   it("softmax cross-entropy comes out as (onehot − softmax)·(−1/N), with three elementwise nodes", () => {
     const graph = mlp({ name: "m", inputShape: [2], widths: [2], classes: 3 }).graph;
     const binding = openBinding(graph, { batch: 4, mode: "train" });
-    const { perSample, logits } = appendLoss(binding, graph, 4);
+    const { perSample, logits } = appendLoss(binding, { graph, task: "classification" }, 4);
     const loss = binding.emitter.mean(perSample, [0], false);
     const found = gradients(binding.emitter, loss, [logits]);
     const { nodes } = assembleProgram(binding, [{ name: "d", value: found.get(logits)! }]);

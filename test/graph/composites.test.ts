@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { GraphNode } from "../../src/contracts/graph.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
 import { bind } from "../../src/graph/bind.ts";
 import { GraphBuilder } from "../../src/graph/builder.ts";
 import { type Expansion, expandComposite } from "../../src/graph/operators/composites.ts";
 import type { CompositeOp, Emit, NodeOf, NumericArray } from "../../src/graph/operators/operator.ts";
 import { runNumeric } from "../../src/graph/reference.ts";
-import { array, distance, drawn, evaluateWith, gradientError } from "./numeric.ts";
+import { array, declareAll, distance, drawn, evaluateWith, gradientError, programOf } from "./numeric.ts";
 
 const expansionOf = (b: Emit, mode: "train" | "eval" = "train"): Expansion => ({
   b,
@@ -116,6 +117,31 @@ describe("composites", () => {
     const error = composite<"meanSquaredError">({ op: "meanSquaredError", inputs: ["p", "t"], attributes: {} });
     expect([...evaluateWith({ p: array([2, 2], [1, 2, 3, 4]), t: array([2, 2], [1, 4, 0, 4]) }, error).data]).toEqual([2, 4.5]);
     expect(gradientError({ p: drawn([2, 3], 1), t: drawn([2, 3], 2) }, ["p", "t"], error)).toBeLessThan(1e-8);
+  });
+
+  it("maxPool2d takes the largest of each window, drops what fills none, and shares the gradient among equals", () => {
+    const pool = (side: number, stride = side) =>
+      composite<"maxPool2d">({
+        op: "maxPool2d",
+        inputs: ["x"],
+        attributes: { kernelSize: [side, side], strides: [stride, stride] },
+      });
+    const x = array([1, 1, 3, 4], [1, 9, 2, 3, 4, 5, -6, -7, 100, 100, 100, 100]);
+    expect([...evaluateWith({ x }, pool(2)).data]).toEqual([9, 3]);
+    // No two values of a window may be within the reach of a finite difference of each other.
+    const distinct = array(
+      [2, 2, 4, 4],
+      [...drawn([64], 1).data].map((value, i) => value + 10 * i * (i % 2 === 0 ? 1 : -1)),
+    );
+    expect(gradientError({ x: distinct }, ["x"], pool(2))).toBeLessThan(1e-8);
+    const b = declareAll({ x: array([1, 1, 2, 2], [5, 5, 1, 5]) });
+    const y = pool(2)(b);
+    const gradient = gradients(b, b.sum(y, [0, 1, 2, 3], false), ["x"]).get("x")!;
+    const feeds = { x: array([1, 1, 2, 2], [5, 5, 1, 5]) };
+    const shared = runNumeric(programOf(b, feeds, { gradient }), feeds)["gradient"]!.data;
+    expect([...shared]).toEqual([1 / 3, 1 / 3, 0, 1 / 3]);
+    expect(() => evaluateWith({ x }, pool(2, 1))).toThrow(/strides equal to the window.*strides \[1, 1\]/);
+    expect(() => evaluateWith({ x }, pool(5))).toThrow(/a window no larger than the image/);
   });
 
   it("softmaxCrossEntropy is −log of the label's probability, also for logits that overflow exp", () => {

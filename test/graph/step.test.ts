@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Host, Program, Tensor } from "../../src/contracts/graph.ts";
 import { OptimizerConfig } from "../../src/contracts/optimizer.ts";
-import { denseBypass } from "../../src/graph/blueprints.ts";
+import { buildBlueprint } from "../../src/graph/blueprints/index.ts";
 import { countParameters, programFlops } from "../../src/graph/flops.ts";
-import { cnn, mlp } from "../../src/graph/hosts.ts";
+import { cnn, mlp } from "../../src/graph/hosts/index.ts";
 import { initializeParameters } from "../../src/graph/initialize.ts";
 import type { NumericArray } from "../../src/graph/operators/operator.ts";
 import { optimizerScalars } from "../../src/graph/optimizers.ts";
@@ -82,7 +82,7 @@ const configs = [
 
 describe("optimizers against the textbook, five steps", () => {
   it.each(configs)("%j", (config) => {
-    const step = trainStep({ host, loss: "softmaxCrossEntropy", optimizer: config, trainableCohorts: ["host"], batch: BATCH });
+    const step = trainStep({ host, optimizer: config, trainableCohorts: ["host"], batch: BATCH });
     let state = startOf(host, step);
     const names = host.graph.parameters.map((parameter) => parameter.name);
     const plain = Object.fromEntries(names.map((name) => [name, [...state[name]!.data]]));
@@ -117,7 +117,7 @@ const sgd = OptimizerConfig.parse({ kind: "sgd", learningRate: 0.5, momentum: 0 
 
 const grown = insertBypass(host, {
   seedId: "seed:h1",
-  blueprint: denseBypass({ inputWidth: 3, hiddenWidth: 2, outputWidth: 4 }),
+  blueprint: buildBlueprint({ kind: "dense", hiddenWidth: 2, initialization: "zero" }, [3], [4]),
   from: "x",
   to: "h1",
   alpha: "input",
@@ -127,14 +127,12 @@ describe("trainStep", () => {
   it("K1: a frozen cohort has no output, no slot, no gradient of a parameter", () => {
     const both = trainStep({
       host: grown,
-      loss: "softmaxCrossEntropy",
       optimizer: adam,
       trainableCohorts: ["host", "seed:h1"],
       batch: BATCH,
     });
     const seed = trainStep({
       host: grown,
-      loss: "softmaxCrossEntropy",
       optimizer: adam,
       trainableCohorts: ["seed:h1"],
       batch: BATCH,
@@ -155,7 +153,7 @@ describe("trainStep", () => {
 
   it("K1: the seed's gradients are the same whether the host learns or not", () => {
     const run = (trainableCohorts: readonly string[]): Feeds => {
-      const step = trainStep({ host: grown, loss: "softmaxCrossEntropy", optimizer: sgd, trainableCohorts, batch: BATCH });
+      const step = trainStep({ host: grown, optimizer: sgd, trainableCohorts, batch: BATCH });
       const state = { ...startOf(grown, step), "seed:h1/last/weight": drawn([2, 4], 8) };
       const feeds = {
         ...state,
@@ -174,7 +172,6 @@ describe("trainStep", () => {
   it("K2: each update has one output, and the inputs are named once", () => {
     const step = trainStep({
       host: grown,
-      loss: "softmaxCrossEntropy",
       optimizer: adam,
       trainableCohorts: ["host", "seed:h1"],
       batch: BATCH,
@@ -190,7 +187,7 @@ describe("trainStep", () => {
   });
 
   it("reports the mean loss and the gradients' global norm", () => {
-    const step = trainStep({ host, loss: "softmaxCrossEntropy", optimizer: sgd, trainableCohorts: ["host"], batch: BATCH });
+    const step = trainStep({ host, optimizer: sgd, trainableCohorts: ["host"], batch: BATCH });
     const feeds = { ...startOf(host, step), x: drawn([BATCH, 3], 1), y: labels, ...scalarFeeds(sgd, ["host"], 1) };
     const results = runNumeric(step.program, feeds);
     const perSample = runNumeric(evaluate({ host, batch: BATCH }), feeds)["lossPerSample"]!.data;
@@ -203,14 +200,13 @@ describe("trainStep", () => {
 
   it("updates running statistics with their cohort, and only then", () => {
     const normed = cnn({ name: "c", inputShape: [1, 4, 4], channels: [2], classes: 2, batchNorm: true });
-    const step = trainStep({ host: normed, loss: "softmaxCrossEntropy", optimizer: sgd, trainableCohorts: ["host"], batch: 2 });
+    const step = trainStep({ host: normed, optimizer: sgd, trainableCohorts: ["host"], batch: 2 });
     expect(step.stateUpdates).toEqual(["c1/mean", "c1/variance"]);
     expect(step.updates["c1/mean"]).toBe("c1/mean'");
-    const blueprint = denseBypass({ inputWidth: 2, hiddenWidth: 2, outputWidth: 2 });
+    const blueprint = buildBlueprint({ kind: "dense", hiddenWidth: 2, initialization: "zero" }, [2], [2]);
     const withSeed = insertBypass(normed, { seedId: "seed:output", blueprint, from: "pooled", to: "output", alpha: "input" });
     const frozen = trainStep({
       host: withSeed,
-      loss: "softmaxCrossEntropy",
       optimizer: sgd,
       trainableCohorts: ["seed:output"],
       batch: 2,
@@ -220,7 +216,7 @@ describe("trainStep", () => {
   });
 
   it("learns: the loss of a small problem falls", () => {
-    const step = trainStep({ host, loss: "softmaxCrossEntropy", optimizer: sgd, trainableCohorts: ["host"], batch: BATCH });
+    const step = trainStep({ host, optimizer: sgd, trainableCohorts: ["host"], batch: BATCH });
     let state = startOf(host, step);
     const losses: number[] = [];
     for (let t = 1; t <= 60; t++) {
@@ -237,11 +233,14 @@ describe("trainStep", () => {
   });
 
   it("refuses a cohort that the graph does not hold, and a host without logits", () => {
-    const options = { host, loss: "softmaxCrossEntropy", optimizer: sgd, batch: BATCH } as const;
+    const options = { host, optimizer: sgd, batch: BATCH } as const;
     expect(() => trainStep({ ...options, trainableCohorts: ["seed:x"] })).toThrow(
       "expected trainable cohorts among host, got seed:x",
     );
-    const nameless = { graph: { ...host.graph, outputs: [{ name: "z", value: "output/preActivation" }] } };
+    const nameless = {
+      task: "classification" as const,
+      graph: { ...host.graph, outputs: [{ name: "z", value: "output/preActivation" }] },
+    };
     expect(() => trainStep({ ...options, host: nameless, trainableCohorts: ["host"] })).toThrow(
       "expected an output named logits, got z",
     );
@@ -284,7 +283,7 @@ describe("cost", () => {
   it("a step costs about three times the forward pass", () => {
     const wide = mlp({ name: "w", inputShape: [32], widths: [32, 32], classes: 8 });
     const forward = programFlops(inference({ host: wide, batch: 64 }));
-    const step = trainStep({ host: wide, loss: "softmaxCrossEntropy", optimizer: sgd, trainableCohorts: ["host"], batch: 64 });
+    const step = trainStep({ host: wide, optimizer: sgd, trainableCohorts: ["host"], batch: 64 });
     expect(step.flops / forward).toBeGreaterThan(2);
     expect(step.flops / forward).toBeLessThan(3.2);
   });

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createRandom } from "../../src/graph/random.ts";
-import { explainedErrorGaps, largestGap } from "../../src/growth/explained-error.ts";
 import type { DenseMatrix } from "../../src/growth/linear-algebra.ts";
-import { projectToRank, solveRidge } from "../../src/growth/linear-algebra.ts";
+import { multiplyTransposed, solveRidge, symmetricEigenvalues } from "../../src/growth/linear-algebra.ts";
 import { explainedFraction } from "../../src/growth/ridge.ts";
 import { spanEnergy } from "../../src/growth/span-energy.ts";
 import { centred, eliminate, momentsOf, normals, product, transpose } from "./brute-force.ts";
@@ -44,22 +43,6 @@ describe("explained fraction", () => {
     expect(explainedFraction({ gram: one, cross: dense([[Number.POSITIVE_INFINITY]]), power: 1 }, 1e-3)).toBeUndefined();
     expect(explainedFraction({ gram: one, cross: one, power: 0 }, 1e-3)).toBeUndefined();
     expect(solveRidge(dense([[-1]]), one, 0)).toBeUndefined();
-  });
-});
-
-describe("gaps", () => {
-  const known = (fraction: number) => ({ gram: dense([[1]]), cross: dense([[Math.sqrt(fraction)]]), power: 1 });
-
-  it("are what a layer's input knows less what its output knows", () => {
-    const layers = explainedErrorGaps(["h1", "h2"], [known(0.4), known(0.5), known(0.1)], 1e-12)!;
-    expect(layers.map(({ gap }) => gap)).toEqual([expect.closeTo(-0.1, 8), expect.closeTo(0.4, 8)]);
-    expect(largestGap(layers)?.site).toBe("h2");
-    expect(largestGap([])).toBeUndefined();
-  });
-
-  it("are absent altogether when one activation was not measured", () => {
-    const broken = { gram: dense([[Number.NaN]]), cross: dense([[1]]), power: 1 };
-    expect(explainedErrorGaps(["h1", "h2"], [known(0.4), broken, known(0.1)], 1e-3)).toBeUndefined();
   });
 });
 
@@ -106,20 +89,34 @@ describe("span energy", () => {
   });
 });
 
-describe("projection to a rank", () => {
-  it("keeps a matrix of that rank, and leaves the smallest error of any", () => {
+describe("linear algebra", () => {
+  it("solves what elimination solves, and multiplies what loops multiply", () => {
     const random = createRandom(9);
-    const low = product(normals(random, 6, 2), normals(random, 2, 5));
-    expect(
-      Array.from(projectToRank(dense(low), 2).data).map((value, i) => Math.abs(value - low.flat()[i]!) < 1e-9),
-    ).not.toContain(false);
-    const diagonal = dense([
-      [3, 0, 0],
-      [0, 2, 0],
-      [0, 0, 1],
-    ]);
-    expect(Array.from(projectToRank(diagonal, 2).data).map((value) => Math.round(1e9 * value) / 1e9 + 0)).toEqual([
-      3, 0, 0, 0, 2, 0, 0, 0, 0,
-    ]);
+    const factor = normals(random, 12, 8);
+    const gram = product(transpose(factor), factor);
+    const right = normals(random, 8, 3);
+    const penalised = gram.map((row, i) => row.map((value, j) => value + (i === j ? 0.3 : 0)));
+    const solved = solveRidge(dense(gram), dense(right), 0.3)!;
+    for (const [i, value] of eliminate(penalised, right).flat().entries()) expect(solved.data[i]).toBeCloseTo(value, 9);
+    const both = multiplyTransposed(dense(factor), dense(normals(createRandom(10), 12, 2)));
+    const loops = product(transpose(factor), normals(createRandom(10), 12, 2)).flat();
+    for (const [i, value] of loops.entries()) expect(both.data[i]).toBeCloseTo(value, 12);
+  });
+
+  it("finds the eigenvalues of a symmetric matrix, largest first", () => {
+    const angle = 0.7;
+    const turn = [
+      [Math.cos(angle), -Math.sin(angle)],
+      [Math.sin(angle), Math.cos(angle)],
+    ];
+    const spread = product(
+      product(turn, [
+        [1, 0],
+        [0, 5],
+      ]),
+      transpose(turn),
+    );
+    expect(symmetricEigenvalues(dense(spread))).toEqual([expect.closeTo(5, 12), expect.closeTo(1, 12)]);
+    expect(symmetricEigenvalues(dense([[Number.NaN]]))).toBeUndefined();
   });
 });

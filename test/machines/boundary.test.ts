@@ -13,7 +13,21 @@ import { persistSeed, rebuildSeed, seedMachine, startSeed } from "../../src/mach
 import type { Script } from "./driver.ts";
 import { cull, drive, germinate, ways, works } from "./driver.ts";
 import type { Quality } from "./fixtures.ts";
-import { config, host, laneResult, lossSpike, nonFiniteLoss, paired, ready, runId, setup } from "./fixtures.ts";
+import {
+  characterized,
+  config,
+  host,
+  kernelFailed,
+  laneResult,
+  lossSpike,
+  measurements,
+  nonFiniteLoss,
+  paired,
+  ready,
+  runId,
+  setup,
+  split,
+} from "./fixtures.ts";
 
 /** A germination accepted before the first boundary reaches each state at this window. */
 const windowOf = {
@@ -70,6 +84,8 @@ describe("whole lives", () => {
     expect(report?.trialFlops).toBe(3000 * (10 + 10 + 20 + 10));
     expect(state.activeSeedId).toBeNull();
     expect(state.parametersAdded).toBe(100);
+    // A resumed run tells it again, with forecast and gain.
+    expect(reviveRun(JSON.parse(JSON.stringify(state)) as typeof state).kept).toEqual([report]);
   });
 
   test("the signal is measured after the warm-up and not while a trial holds the lock", () => {
@@ -138,12 +154,15 @@ describe("whole lives", () => {
     ]);
   });
 
-  test("a spike on the frozen host rolls back too; values that are not finite only cost the kernel", () => {
-    const spike = drive(5, { commands: { 0: [germinate] }, windows: { 3: { change: { anomalies: [lossSpike] } } } });
-    expect(spike.plans[3]?.before).toMatchObject([{ kind: "rollback", seedId: "seed:h2" }]);
-    const broken = drive(5, { commands: { 0: [germinate] }, windows: { 3: { change: { anomalies: [nonFiniteLoss] } } } });
-    expect(broken.plans[3]?.before).toEqual([{ kind: "discard", seedId: "seed:h2", continueFrom: "host" }]);
-  });
+  for (const anomaly of [lossSpike, nonFiniteLoss, kernelFailed]) {
+    test(`${anomaly.kind} beside the frozen host rolls back; while loading it only costs the kernel`, () => {
+      const at = (epoch: number) =>
+        drive(5, { commands: { 0: [germinate] }, windows: { [epoch]: { change: { anomalies: [anomaly], kernel: undefined } } } });
+      expect(at(3).plans[3]?.before).toMatchObject([{ kind: "rollback", seedId: "seed:h2" }]);
+      expect(ways(at(3).transitions).at(-1)).toBe("3 ROLLED_BACK");
+      expect(at(2).plans[2]?.before).toEqual([{ kind: "discard", seedId: "seed:h2", continueFrom: "host" }]);
+    });
+  }
 
   test("an anomaly in a host window rolls the host back and leaves a waiting seed alone", () => {
     const { plans, transitions } = drive(3, {
@@ -172,13 +191,14 @@ describe("whole lives", () => {
       host,
       result: laneResult(state.plan as EpochPlan, undefined),
       compilations: [ready()],
+      characterizations: [characterized],
     });
     expect(decided).toMatchObject({ kind: "decided", transitions: [], reply: { kind: "run", plan: { work: { kind: "host" } } } });
   });
 
   test("a window whose result was lost measured nothing", () => {
     const { state } = drive(4, { commands: { 0: [germinate] } });
-    const decided = decideBoundary(state, { nowEpoch: 4, host, compilations: [] });
+    const decided = decideBoundary(state, { nowEpoch: 4, host, compilations: [], characterizations: [characterized] });
     expect(decided).toMatchObject({ kind: "decided", transitions: [{ from: "GRAFTING", to: "CULLED" }] });
   });
 
@@ -212,7 +232,7 @@ describe("the run's end", () => {
     });
     expect(boundaries.at(-1)?.reply).toEqual({ kind: "stop", reason: "enough" });
     expect(acceptCommand(state, cull).receipt).toMatchObject({ kind: "refused", code: "stopping" });
-    const again = decideBoundary(reviveRun(state), { nowEpoch: 3, host, compilations: [] });
+    const again = decideBoundary(reviveRun(state), { nowEpoch: 3, host, compilations: [], characterizations: [characterized] });
     expect(again).toMatchObject({
       kind: "decided",
       reply: { kind: "run", plan: { epoch: 4, work: { kind: "graft" } } },
@@ -230,11 +250,12 @@ describe("the run's end", () => {
       host,
       result: paused.boundaries.length > 0 ? undefined : undefined,
       compilations: [],
+      characterizations: [characterized],
     });
     expect(still).toMatchObject({ kind: "decided", reply: { kind: "pause" }, transitions: [{ to: "CULLED" }] });
     if (still.kind !== "decided") return;
     const resumed = acceptCommand(still.state, { kind: "resume", requestId: "q5" }).state;
-    const go = decideBoundary(resumed, { nowEpoch: 2, host, compilations: [] });
+    const go = decideBoundary(resumed, { nowEpoch: 2, host, compilations: [], characterizations: [characterized] });
     // B4: what was owed during the pause goes out now, once.
     expect(go).toMatchObject({ kind: "decided", reply: { kind: "run", plan: { epoch: 3, before: [{ kind: "discard" }] } } });
     expect(acceptCommand(resumed, { kind: "resume", requestId: "q6" }).receipt).toMatchObject({ code: "not_paused" });
@@ -244,14 +265,14 @@ describe("the run's end", () => {
 describe("B1 a boundary is decided once", () => {
   test("the same question gets the same plan and consumes nothing", () => {
     const { state, boundaries } = drive(4, { commands: { 0: [germinate] } });
-    const again = decideBoundary(state, { nowEpoch: 3, host, compilations: [ready()] });
+    const again = decideBoundary(state, { nowEpoch: 3, host, compilations: [ready()], characterizations: [characterized] });
     expect(again).toEqual({ kind: "repeated", reply: boundaries.at(-1)?.reply });
   });
 
   test("a lane that stands elsewhere is told so", () => {
     const { state } = drive(4);
     for (const nowEpoch of [0, 2, 5])
-      expect(decideBoundary(state, { nowEpoch, host, compilations: [] })).toMatchObject({
+      expect(decideBoundary(state, { nowEpoch, host, compilations: [], characterizations: [characterized] })).toMatchObject({
         kind: "out_of_step",
         expectedEpoch: 4,
       });
@@ -259,7 +280,13 @@ describe("B1 a boundary is decided once", () => {
 
   test("the same input gives the same decision", () => {
     const { state } = drive(3, { commands: { 0: [germinate] } });
-    const input = { nowEpoch: 3, host, result: laneResult(state.plan as EpochPlan, undefined), compilations: [] };
+    const input = {
+      nowEpoch: 3,
+      host,
+      result: laneResult(state.plan as EpochPlan, undefined),
+      compilations: [],
+      characterizations: [characterized],
+    };
     expect(decideBoundary(state, input)).toEqual(decideBoundary(structuredClone(state), structuredClone(input)));
   });
 });
@@ -291,7 +318,7 @@ describe("live actors and logs", () => {
       { anomalies: [lossSpike] },
       { interrupted: true, steps: 3 },
     );
-    const command = fc.option(fc.constantFrom("germinate", "cull", "pause", "resume"), { nil: undefined });
+    const command = fc.option(fc.constantFrom("germinate", "cull", "rollback", "release", "pause", "resume"), { nil: undefined });
     const windowScript = fc.record({ quality, change, command, site: fc.constantFrom("h1", "h2", "h3") });
     fc.assert(
       fc.property(fc.array(windowScript, { minLength: 10, maxLength: 50 }), (script) => {
@@ -302,7 +329,8 @@ describe("live actors and logs", () => {
         let due: ReturnType<typeof ready>[] = [];
         script.forEach(({ quality: q, change: c, command: kind, site }, index) => {
           const base = { requestId: `q${index}`, seedId: `seed:${site}`, reason: "random" };
-          if (kind === "germinate" || kind === "cull") state = acceptCommand(state, { ...base, kind }).state;
+          if (kind === "germinate" || kind === "cull" || kind === "rollback" || kind === "release")
+            state = acceptCommand(state, { ...base, kind }).state;
           else if (kind !== undefined) state = acceptCommand(state, { kind, requestId: base.requestId }).state;
           const nowEpoch = state.plan?.epoch ?? state.epoch;
           const decided = decideBoundary(state, {
@@ -310,6 +338,7 @@ describe("live actors and logs", () => {
             host,
             result: state.plan === null ? undefined : result,
             compilations: due,
+            characterizations: [characterized],
           });
           if (decided.kind !== "decided") throw new Error(decided.kind);
           state = decided.state;
@@ -352,6 +381,7 @@ describe("golden histories", () => {
     boundaries
       .flatMap((each, epoch) => [
         ...each.transitions.map((transition) => ({ kind: "transition", ...transition })),
+        ...each.escalations.map((escalation) => ({ kind: "escalation", escalation })),
         ...each.fieldReports.map((report) => ({ kind: "fieldReport", ...report })),
         { kind: "reply", epoch, reply: each.reply },
       ])
@@ -362,12 +392,23 @@ describe("golden histories", () => {
   const recorded: Readonly<Record<string, Script>> = {
     fossilized: { commands: { 3: [germinate] } },
     culled: { commands: { 3: [germinate] }, windows: { 10: { quality: "failed" } } },
+    escalated: {
+      commands: {
+        3: [germinate],
+        11: [{ kind: "resolve", requestId: "q3", seedId: "seed:h2", verdict: "keep", reason: "seen" }],
+      },
+      windows: {
+        10: { change: { kernel: { ...measurements.fine_tuned.passed, judgements: split } } },
+        11: { change: { kernel: { ...measurements.fine_tuned.passed, grownSteps: 20, twinSteps: 22, judgements: split } } },
+      },
+    },
+    "rolled-back by order": { commands: { 3: [germinate], 10: [{ kind: "rollback", requestId: "q3", reason: "by hand" }] } },
     "rolled-back": { commands: { 3: [germinate] }, windows: { 10: { change: { anomalies: [nonFiniteLoss] } } } },
   };
 
   for (const [name, script] of Object.entries(recorded)) {
     test(`${name} replays; UPDATE_GOLDEN=1 writes it anew`, () => {
-      const file = new URL(`../golden/${name}.jsonl`, import.meta.url);
+      const file = new URL(`../golden/${name.replaceAll(" ", "-")}.jsonl`, import.meta.url);
       const { boundaries, transitions } = drive(16, script);
       if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(file, lines(boundaries));
       const golden = readFileSync(file, "utf8");
@@ -377,7 +418,10 @@ describe("golden histories", () => {
         return parsed?.kind === "transition" ? [parsed] : [];
       });
       expect(logged).toHaveLength(transitions.length);
-      expect(rebuildSeed(logged)).toMatchObject({ kind: "rebuilt", state: name === "fossilized" ? "FOSSILIZED" : "DORMANT" });
+      expect(rebuildSeed(logged)).toMatchObject({
+        kind: "rebuilt",
+        state: name === "fossilized" || name === "escalated" ? "FOSSILIZED" : "DORMANT",
+      });
     });
   }
 });

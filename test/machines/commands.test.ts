@@ -6,7 +6,7 @@ import type { KasminaRunState, KasminaSetup } from "../../src/machines/boundary.
 import { acceptCommand, createRunState, decideBoundary, locateSeed, seedCount, seedRow } from "../../src/machines/boundary.ts";
 import { pendingCommandsMax } from "../../src/machines/kasmina-state.ts";
 import { cull, drive, germinate } from "./driver.ts";
-import { config, host, laneResult, runId, setup } from "./fixtures.ts";
+import { characterized, config, host, laneResult, runId, setup } from "./fixtures.ts";
 
 describe("commands", () => {
   const fresh = createRunState(setup, host);
@@ -71,7 +71,7 @@ describe("commands", () => {
     // The trial that ended in the window before may have used what this one needs: here the budget shrinks under it.
     const state = { ...accepted.state, setup: { ...setup, flopsMax: 1 } };
     const result = laneResult(state.plan as EpochPlan, undefined);
-    const decided = decideBoundary(state, { nowEpoch: 8, host, result, compilations: [] });
+    const decided = decideBoundary(state, { nowEpoch: 8, host, result, compilations: [], characterizations: [characterized] });
     expect(decided).toMatchObject({ kind: "decided", refusals: [{ requestId: "q7", code: "budget" }], submissions: [] });
   });
 
@@ -85,11 +85,18 @@ describe("commands", () => {
       host,
       result: laneResult(before.plan as EpochPlan, undefined),
       compilations: [],
+      characterizations: [characterized],
     });
     if (first.kind !== "decided" || first.reply.kind !== "run") throw new Error("expected a plan");
     expect(first.submissions).toEqual([]);
     const result = laneResult(first.reply.plan, undefined, { change: { host: grown } });
-    const second = decideBoundary(first.state, { nowEpoch: 8, host: grown, result, compilations: [] });
+    const second = decideBoundary(first.state, {
+      nowEpoch: 8,
+      host: grown,
+      result,
+      compilations: [],
+      characterizations: [characterized],
+    });
     expect(second).toMatchObject({ kind: "decided", submissions: [{ seedId: "seed:h1", key: { hostHash: grown.hash } }] });
   });
 });

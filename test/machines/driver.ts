@@ -1,15 +1,17 @@
 import { expect } from "vitest";
 import { FieldReport, KernelKey } from "../../src/contracts/assets.ts";
+import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { KasminaControlCommand } from "../../src/contracts/commands.ts";
 import { CommandReceipt } from "../../src/contracts/commands.ts";
 import type { SeedTransition } from "../../src/contracts/lifecycle.ts";
 import type { EpochPlan, EpochResult, HostSummary } from "../../src/contracts/plan.ts";
 import { BoundaryReply } from "../../src/contracts/plan.ts";
+import { EscalationEvent } from "../../src/contracts/subjects.ts";
 import { HealthSignal } from "../../src/contracts/telemetry.ts";
 import type { Decided, KasminaRunState, KasminaSetup } from "../../src/machines/boundary.ts";
 import { acceptCommand, createRunState, decideBoundary } from "../../src/machines/boundary.ts";
 import type { Quality } from "./fixtures.ts";
-import { host, laneResult, ready, runId, setup } from "./fixtures.ts";
+import { characterized, host, laneResult, ready, runId, setup } from "./fixtures.ts";
 
 export const germinate: Extract<KasminaControlCommand, { kind: "germinate" }> = {
   kind: "germinate",
@@ -32,6 +34,8 @@ export interface Script {
   readonly compiled?: "ready" | "failed";
   readonly hosts?: Readonly<Record<number, HostSummary>>;
   readonly setup?: KasminaSetup;
+  /** What Urabrask has told by then; left out, that the kernel is fine. */
+  readonly characterizations?: readonly KernelTags[];
 }
 
 /** Drives boundaries as Tolaria would, with kernels ready one window after they were asked for. Every message is checked against its schema. */
@@ -39,6 +43,7 @@ export const drive = (windows: number, script: Script = {}) => {
   let state = createRunState(script.setup ?? setup, host);
   let result: EpochResult | undefined;
   let present = host;
+  const characterizations = script.characterizations ?? [characterized];
   let compilations: ReturnType<typeof ready>[] = [];
   const plans: EpochPlan[] = [];
   const boundaries: Decided[] = [];
@@ -50,10 +55,11 @@ export const drive = (windows: number, script: Script = {}) => {
       expect(CommandReceipt.parse(accepted.receipt).kind).toBe("accepted");
       state = accepted.state;
     }
-    const decided = decideBoundary(state, { nowEpoch: epoch, host: present, result, compilations });
+    const decided = decideBoundary(state, { nowEpoch: epoch, host: present, result, compilations, characterizations });
     if (decided.kind !== "decided") throw new Error(`window ${epoch}: ${JSON.stringify(decided)}`);
     BoundaryReply.parse(decided.reply);
     for (const report of decided.fieldReports) FieldReport.parse(report);
+    for (const event of decided.escalations) EscalationEvent.parse(event);
     for (const { key } of decided.submissions) KernelKey.parse(key);
     if (decided.health !== undefined) HealthSignal.parse(decided.health);
     boundaries.push(decided);

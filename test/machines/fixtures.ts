@@ -1,8 +1,10 @@
 /** A small host, measurements that pass, fail or are missing, and a lane that answers plans from a script. */
+import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { CompilationOutcome } from "../../src/contracts/compilation.ts";
 import { MorphogeneticConfig } from "../../src/contracts/config.ts";
-import type { Anomaly, FlopsAccount, KernelMeasurement, PairedGain, Signal } from "../../src/contracts/measure.ts";
+import type { Anomaly, FlopsAccount, Judgement, JudgeName, KernelMeasurement, PairedGain } from "../../src/contracts/measure.ts";
 import type { EpochPlan, EpochResult, HostSummary } from "../../src/contracts/plan.ts";
+import type { Signal } from "../../src/contracts/signal.ts";
 import type { KasminaSetup } from "../../src/machines/boundary.ts";
 import type { GerminationFacts } from "../../src/machines/gates.ts";
 import type { SeedEvent, SeedInput } from "../../src/machines/seed-context.ts";
@@ -15,13 +17,41 @@ export const host: HostSummary = {
   name: "mlp",
   hash: "c".repeat(64),
   parameters: 1000,
+  batchSize: 2,
   stepFlops: 3000,
   forwardFlops: 1000,
   sites: [
-    { site: "h1", kind: "dense", inputWidth: 16, width: 8, legalTargets: ["h2", "h3", "output"] },
-    { site: "h2", kind: "dense", inputWidth: 8, width: 12, legalTargets: ["h3", "output"] },
-    { site: "h3", kind: "dense", inputWidth: 12, width: 8, legalTargets: ["output"] },
-    { site: "output", kind: "output", inputWidth: 8, width: 4, legalTargets: [] },
+    {
+      site: "h1",
+      kind: "dense",
+      inputWidth: 16,
+      width: 8,
+      inputShape: [16],
+      shape: [8],
+      slopeFlops: 300,
+      legalTargets: ["h2", "h3", "output"],
+    },
+    {
+      site: "h2",
+      kind: "dense",
+      inputWidth: 8,
+      width: 12,
+      inputShape: [8],
+      shape: [12],
+      slopeFlops: 200,
+      legalTargets: ["h3", "output"],
+    },
+    {
+      site: "h3",
+      kind: "dense",
+      inputWidth: 12,
+      width: 8,
+      inputShape: [12],
+      shape: [8],
+      slopeFlops: 100,
+      legalTargets: ["output"],
+    },
+    { site: "output", kind: "output", inputWidth: 8, width: 4, inputShape: [8], shape: [4], slopeFlops: 0, legalTargets: [] },
   ],
 };
 
@@ -60,9 +90,59 @@ export const paired = (lower: number, lossWithout = 0.5): PairedGain => ({
   lossWith: lossWithout - lower - 0.01,
 });
 
+/** A judge whose interval lies wholly on one side of its bound, or across it. */
+export const judged = (judge: JudgeName, vote: Judgement["vote"]): Judgement => ({
+  judge,
+  vote,
+  bound: 0,
+  measured:
+    vote === "keep"
+      ? { mean: 0.2, lower: 0.1, upper: 0.3, confidence: 0.99 }
+      : vote === "cull"
+        ? { mean: -0.2, lower: -0.3, upper: -0.1, confidence: 0.99 }
+        : { mean: 0, lower: -0.1, upper: 0.1, confidence: 0.99 },
+});
+
+export const unanimous: Judgement[] = [
+  judged("loss", "keep"),
+  judged("accuracy", "keep"),
+  judged("calibration", "keep"),
+  judged("cost", "keep"),
+];
+/** 3 of 5 to keep: between `cullMax` and `keepMin`. */
+export const split: Judgement[] = [
+  judged("loss", "keep"),
+  judged("accuracy", "cull"),
+  judged("calibration", "cull"),
+  judged("cost", "abstain"),
+];
+
+const latency = { medianMs: 1, p99Ms: 2, runs: 20 };
+
+/** A kernel that Urabrask has nothing against. */
+export const characterized: KernelTags = {
+  kernelHash,
+  machine: "test",
+  engine: "native",
+  hostHash: "c".repeat(64),
+  blueprint: { kind: "dense", hiddenWidth: 12, initialization: "zero" },
+  tags: ["stable"],
+  measured: {
+    latency: { kernelStep: latency, grownEvaluate: latency, hostStep: latency, hostEvaluate: latency },
+    flops: { kernelStep: 4000, grownEvaluate: 1200, hostStep: 3000, hostEvaluate: 1000 },
+    memoryBytes: 1000,
+    parameters: 100,
+    drift: { engine: "wasm", maxAbsolute: 1e-6, relative: 1e-6 },
+    deadShare: 0,
+    firstStepSpike: -0.1,
+    stability: { steps: 50, finite: true, lossRatio: 0.9 },
+  },
+};
+
 const anomaly = (kind: Anomaly["kind"]): Anomaly => ({ kind, step: 3, detail: "seen by the governor" });
 export const nonFiniteLoss = anomaly("non_finite_loss");
 export const lossSpike = anomaly("loss_spike");
+export const kernelFailed = anomaly("kernel_failed");
 
 /** Per kind: a measurement that passes its gate, one that fails it, and one in which the decisive value is missing. */
 export const measurements = {
@@ -108,8 +188,8 @@ export const measurements = {
     missing: { kind: "evaluated" },
   },
   fine_tuned: {
-    passed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: paired(0.02, 1) },
-    failed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: paired(0.01, 1) },
+    passed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: paired(0.02, 1), judgements: unanimous },
+    failed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: paired(0.01, 1), judgements: unanimous },
     missing: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11 },
   },
 } as const satisfies Record<string, Record<"passed" | "failed" | "missing", KernelMeasurement>>;
@@ -126,18 +206,23 @@ export const germinate = (epoch: number, gate0: GerminationFacts = facts): SeedE
   type: "GERMINATE",
   epoch,
   span: { fromSite: "h2", toSite: "h3" },
-  blueprint: { kind: "bypass", hiddenWidth: 12 },
+  blueprint: { kind: "dense", hiddenWidth: 12, initialization: "zero" },
   adaptation: null,
   reason: "for the test",
   gate0,
 });
 
-export const kernelReady = (epoch: number, gate0: GerminationFacts = facts): SeedEvent => ({
+export const kernelReady = (
+  epoch: number,
+  gate0: GerminationFacts = facts,
+  told: KernelTags | null = characterized,
+): SeedEvent => ({
   type: "KERNEL_READY",
   epoch,
   kernelHash,
   blueprintHash,
   gate0: { ...gate0, lockHolder: gate0.lockHolder ?? "seed:h2" },
+  characterized: told ?? undefined,
 });
 
 export const setup: KasminaSetup = {
@@ -172,7 +257,16 @@ export const ready = (seedId = "seed:h2"): CompilationOutcome => ({
 export const signal = (gaps: Readonly<Record<string, number>>): Signal => ({
   samples: 2048,
   errorPower: 0.5,
-  layers: Object.entries(gaps).map(([site, gap]) => ({ site, explainedIn: 0.5, explainedOut: 0.5 - gap, gap })),
+  trainLoss: 0.5,
+  layers: Object.entries(gaps).map(([site, gap]) => ({
+    site,
+    explainedIn: 0.5,
+    explainedOut: 0.5 - gap,
+    gap,
+    gapError: 0.001,
+    dimensionsIn: 8,
+    dimensionsOut: gap > 0.1 ? 1 : 8,
+  })),
   spans: [
     { fromSite: "h2", toSite: "h3", energy: 1 },
     { fromSite: "h2", toSite: "output", energy: 2 },

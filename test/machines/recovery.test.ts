@@ -3,10 +3,15 @@ import { describe, expect, test } from "vitest";
 import { createRunState, decideBoundary, type KasminaRunState } from "../../src/machines/boundary.ts";
 import { recover, unansweredCompilation } from "../../src/machines/recovery.ts";
 import { drive, germinate } from "./driver.ts";
-import { config, host, laneResult, ready, setup, signal } from "./fixtures.ts";
+import { characterized, config, host, laneResult, ready, setup, signal } from "./fixtures.ts";
 
 const started = (): KasminaRunState => {
-  const decided = decideBoundary(createRunState(setup, host), { nowEpoch: 0, host, compilations: [] });
+  const decided = decideBoundary(createRunState(setup, host), {
+    nowEpoch: 0,
+    host,
+    compilations: [],
+    characterizations: [characterized],
+  });
   if (decided.kind !== "decided") throw new Error(decided.kind);
   return decided.state;
 };
@@ -21,7 +26,13 @@ describe("recover", () => {
     const recovery = recover(state, { nowEpoch: 4, result });
     if (recovery.kind !== "ahead") throw new Error(recovery.kind);
     expect(recovery.state.plan).toMatchObject({ epoch: 4, work: { kind: "host" }, measureSignal: false });
-    const decided = decideBoundary(recovery.state, { nowEpoch: 4, host, result, compilations: [] });
+    const decided = decideBoundary(recovery.state, {
+      nowEpoch: 4,
+      host,
+      result,
+      compilations: [],
+      characterizations: [characterized],
+    });
     expect(decided).toMatchObject({ kind: "decided", reply: { kind: "run", plan: { epoch: 5 } } });
   });
 
@@ -68,7 +79,13 @@ describe("B6 the kernel waits for its window", () => {
     const seen: Record<string, number> = {};
     for (let epoch = 0; epoch < 10; epoch += 1) {
       if (epoch === 1) state = { ...state, pending: [germinate], germinations: 1 };
-      const decided = decideBoundary(state, { nowEpoch: epoch, host, result, compilations: epoch >= 1 ? [ready()] : [] });
+      const decided = decideBoundary(state, {
+        nowEpoch: epoch,
+        host,
+        result,
+        compilations: epoch >= 1 ? [ready()] : [],
+        characterizations: [characterized],
+      });
       if (decided.kind !== "decided" || decided.reply.kind !== "run") throw new Error(JSON.stringify(decided));
       for (const { to } of decided.transitions) seen[to] ??= epoch;
       state = decided.state;
@@ -86,7 +103,13 @@ describe("the signal's cadence", () => {
     let result = undefined as ReturnType<typeof laneResult> | undefined;
     const measured: number[] = [];
     for (let epoch = 0; epoch < 16; epoch += 1) {
-      const decided = decideBoundary(state, { nowEpoch: epoch, host, result, compilations: [] });
+      const decided = decideBoundary(state, {
+        nowEpoch: epoch,
+        host,
+        result,
+        compilations: [],
+        characterizations: [characterized],
+      });
       if (decided.kind !== "decided" || decided.reply.kind !== "run") throw new Error(JSON.stringify(decided));
       const { plan } = decided.reply;
       state = decided.state;
@@ -110,7 +133,7 @@ describe("the signal's cadence", () => {
   test("never for an arm without growth", () => {
     let state = createRunState({ ...setup, growth: false }, host);
     for (let epoch = 0; epoch < 8; epoch += 1) {
-      const decided = decideBoundary(state, { nowEpoch: epoch, host, compilations: [] });
+      const decided = decideBoundary(state, { nowEpoch: epoch, host, compilations: [], characterizations: [characterized] });
       if (decided.kind !== "decided" || decided.reply.kind !== "run") throw new Error(JSON.stringify(decided));
       expect(decided.reply.plan.measureSignal).toBe(false);
       state = decided.state;

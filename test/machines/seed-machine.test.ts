@@ -13,9 +13,25 @@ import type { SeedEvent, SeedOutcome } from "../../src/machines/seed-context.ts"
 import { historyStepsMax, seedAlpha, seedEventTypes, seedSinceEpoch, seedStateOf } from "../../src/machines/seed-context.ts";
 import type { SeedSnapshot } from "../../src/machines/seed-machine.ts";
 import { persistSeed, rebuildSeed, restoreSeed, seedMachine, startSeed, stepSeed } from "../../src/machines/seed-machine.ts";
-import { facts, germinate, kernelReady, lossSpike, measurements, nonFiniteLoss, seedInput, window } from "./fixtures.ts";
+import {
+  characterized,
+  facts,
+  germinate,
+  kernelFailed,
+  kernelReady,
+  lossSpike,
+  measurements,
+  nonFiniteLoss,
+  seedInput,
+  split,
+  window,
+} from "./fixtures.ts";
 
 const { loaded, trained, grafted, stabilized, evaluated, fine_tuned } = measurements;
+
+const { measured } = characterized;
+if (measured === undefined) throw new Error("expected the fixture to be measured");
+const unstable = { ...characterized, measured: { ...measured, stability: { steps: 50, finite: false } } };
 
 /** The events of a life in which every gate passes. */
 const life: readonly SeedEvent[] = [
@@ -65,9 +81,12 @@ const variants: Readonly<Record<string, SeedEvent>> = {
   kernelReady: kernelReady(20),
   "kernelReady too large": kernelReady(20, { ...facts, parameters: 9999 }),
   "kernelReady of unknown size": kernelReady(20, { ...facts, parameters: undefined }),
+  "kernelReady not characterised": kernelReady(20, facts, null),
+  "kernelReady unstable": kernelReady(20, facts, unstable),
   kernelFailed: { type: "KERNEL_FAILED", epoch: 20, reason: "no kernel" },
   cull: { type: "CULL", epoch: 20, reason: "asked" },
   rollback: { type: "ROLLBACK", epoch: 20, reason: "asked" },
+  resolve: { type: "RESOLVE", epoch: 20, verdict: "keep", reason: "asked" },
   embargoOver: { type: "EMBARGO_OVER", epoch: 20 },
   "embargo still on": { type: "EMBARGO_OVER", epoch: 5 },
   release: { type: "RELEASE", epoch: 20, reason: "asked" },
@@ -75,6 +94,8 @@ const variants: Readonly<Record<string, SeedEvent>> = {
   "nothing measured, interrupted": window(20, undefined, { interrupted: true, steps: 3 }),
   "loss not finite": window(20, undefined, { anomalies: [nonFiniteLoss] }),
   "loss spike": window(20, undefined, { anomalies: [lossSpike] }),
+  "kernel failed": window(20, undefined, { anomalies: [kernelFailed] }),
+  "jury split": window(20, { ...fine_tuned.passed, judgements: split }),
   ...Object.fromEntries(
     Object.entries(measurements).flatMap(([kind, qualities]) =>
       Object.entries(qualities).map(([quality, measurement]) => [`${kind} ${quality}`, window(20, measurement)]),
@@ -89,6 +110,8 @@ const table: Readonly<Record<LifecycleState, Readonly<Record<string, LifecycleSt
     ...Object.fromEntries(names.map((name) => [name, "CULLED" as const])),
     "nothing measured, interrupted": "stay" as const,
     "loss spike": "ROLLED_BACK" as const,
+    "loss not finite": "ROLLED_BACK" as const,
+    "kernel failed": "ROLLED_BACK" as const,
     cull: "CULLED" as const,
     rollback: "ROLLED_BACK" as const,
     ...special,
@@ -99,15 +122,23 @@ const table: Readonly<Record<LifecycleState, Readonly<Record<string, LifecycleSt
       kernelReady: "LOADING",
       "kernelReady too large": "DORMANT",
       "kernelReady of unknown size": "DORMANT",
+      "kernelReady not characterised": "DORMANT",
+      "kernelReady unstable": "DORMANT",
       kernelFailed: "DORMANT",
       cull: "DORMANT",
     },
-    LOADING: trial({ "loaded passed": "TRAINING", "loss spike": "CULLED", rollback: "CULLED" }),
+    LOADING: trial({
+      "loaded passed": "TRAINING",
+      "loss spike": "CULLED",
+      "loss not finite": "CULLED",
+      "kernel failed": "CULLED",
+      rollback: "CULLED",
+    }),
     TRAINING: trial({ "trained passed": "GRAFTING" }),
     GRAFTING: trial({ "grafted passed": "STABILIZATION" }),
     STABILIZATION: trial({ "stabilized passed": "EVALUATING", "stabilized failed": "stay" }),
     EVALUATING: trial({ "evaluated passed": "FINE_TUNING" }),
-    FINE_TUNING: trial({ "fine_tuned passed": "FOSSILIZED", "loss not finite": "ROLLED_BACK" }),
+    FINE_TUNING: trial({ "fine_tuned passed": "FOSSILIZED", "jury split": "stay" }),
     FOSSILIZED: {},
     CULLED: { embargoOver: "DORMANT" },
     ROLLED_BACK: { embargoOver: "DORMANT", release: "DORMANT" },
@@ -199,10 +230,10 @@ describe("gates in the machine", () => {
     expect(stepSeed(at("FINE_TUNING"), window(20, { ...fine_tuned.passed, twinSteps: 9 })).snapshot.value).toBe("CULLED");
   });
 
-  test("a kernel that says it is not finite is culled, and rolled back where the host learns", () => {
+  test("a kernel that says it is not finite is rolled back", () => {
     const notFinite = (state: LifecycleState, measurement: typeof trained.passed | typeof fine_tuned.passed) =>
       stepSeed(at(state), window(20, { ...measurement, finite: false })).snapshot.value;
-    expect(notFinite("TRAINING", trained.passed)).toBe("CULLED");
+    expect(notFinite("TRAINING", trained.passed)).toBe("ROLLED_BACK");
     expect(notFinite("FINE_TUNING", fine_tuned.passed)).toBe("ROLLED_BACK");
   });
 

@@ -92,6 +92,6 @@ describe("catalogue", () => {
     expect(tuning?.transitions).toContainEqual(
       expect.objectContaining({ event: "WINDOW", target: "FOSSILIZED", guard: "verdictPassed", actions: ["enter"] }),
     );
-    expect(seed.anywhere).toHaveLength(8);
+    expect(seed.anywhere).toHaveLength(9);
   });
 });

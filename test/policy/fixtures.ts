@@ -1,11 +1,27 @@
 /** Health signals of a three-layer host. */
 import { MorphogeneticConfig } from "../../src/contracts/config.ts";
+import type { LayerSignal } from "../../src/contracts/signal.ts";
 import type { HealthSignal, SeedHealth } from "../../src/contracts/telemetry.ts";
-import { healthOfGap } from "../../src/policy/health.ts";
+import { healthOfLayer } from "../../src/policy/health.ts";
 import { host } from "../machines/fixtures.ts";
 
 export const config = MorphogeneticConfig.parse({});
 export const setup = { config, validationBatches: 2 };
+
+/** Half of the error explained by the input, a standard error of 0.001, all dimensions there. */
+export const layer = (site: string, gap: number, change: Partial<LayerSignal> = {}): LayerSignal => ({
+  site,
+  explainedIn: 0.5,
+  explainedOut: 0.5 - gap,
+  gap,
+  gapError: 0.001,
+  dimensionsIn: 8,
+  dimensionsOut: 8,
+  ...change,
+});
+
+/** The gap at which a layer like that has a severity of 1. */
+export const gapAtOne = Math.max(config.trigger.gapMin, 0.5 * config.trigger.gapShareMin) + 0.001 * config.trigger.boundErrors;
 
 export const signal = (
   epoch: number,
@@ -17,9 +33,10 @@ export const signal = (
   epoch,
   hostStep: epoch * 98,
   seeds: Object.entries(gaps).map(([site, gap]): SeedHealth => {
-    const health = healthOfGap(gap, config.trigger);
-    const measured = gap === undefined || health === undefined ? {} : { gap, health, explainedIn: 0.5, explainedOut: 0.5 - gap };
-    return { seedId: `seed:${site}`, site, state: "DORMANT", embargoEpochs: 0, ...measured, ...seedChange };
+    const measured = gap === undefined ? undefined : layer(site, gap);
+    const health = healthOfLayer(measured, config.trigger);
+    const known = measured === undefined || health === undefined ? {} : { layer: measured, health };
+    return { seedId: `seed:${site}`, site, state: "DORMANT", embargoEpochs: 0, ...known, ...seedChange };
   }),
   spans: [
     { fromSite: "h2", toSite: "h3", energy: 1 },

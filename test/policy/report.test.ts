@@ -38,7 +38,7 @@ const finished = told("system.events.run", {
   outcome: "done",
   reason: "the run's FLOPs are used up",
   testAccuracy: 0.9,
-  damage: { site: "h1", kind: "dead", live: 1 },
+  damage: { sites: ["h1"], kind: "dead", live: 1, layers: 1 },
 });
 const germinated = told("system.events.seed", transition(1, "DORMANT", "GERMINATED"));
 const command = told("system.events.command", {
@@ -87,6 +87,26 @@ describe("buildReportArm", () => {
       { outcome: "DORMANT", span: { from: "h1", to: "h2" }, measuredGain: 0.2, interval: { lower: 0.1, upper: 0.3 } },
     ]);
     expect([closed.triggers, closed.damageFound]).toEqual([1, true]);
+  });
+
+  test("a span that covers the first damaged layer finds it; one that starts behind it does not", () => {
+    const damagedAt = (...sites: string[]): Envelope =>
+      told("system.events.run", {
+        kind: "finished",
+        runId,
+        arm: "grown",
+        outcome: "done",
+        reason: "",
+        damage: { sites, kind: "dead", live: 1, layers: sites.length },
+      });
+    const found = (...sites: string[]) =>
+      buildReportArm([started, command, germinated, damagedAt(...sites)], "log")!.arm.damageFound;
+    expect(found("h2", "h3")).toBe(true); // the span is h1 → h3
+    expect(found("h1")).toBe(true);
+    expect(found("output")).toBe(false);
+    const behind = told("system.events.seed", { ...transition(1, "DORMANT", "GERMINATED"), seedId: "seed:h2" });
+    expect(buildReportArm([started, behind, damagedAt("h1")], "log")!.arm.damageFound).toBe(false);
+    expect(buildReportArm([started, behind, damagedAt("h1", "h2")], "log")!.arm.damageFound).toBe(true);
   });
 
   test("rollbacks are counted and the last checkpoint named; a line that does not fit is an error", () => {

@@ -121,6 +121,7 @@ test("the tables of the program can be made", () => {
     "boundaries",
     "commands",
     "field_reports",
+    "kernel_tags",
     "outbox",
     "runs",
     "seed_transitions",

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { BlueprintIR, CompiledKernelArtifact, FieldReport, HostAsset, KernelKey } from "../../src/contracts/assets.ts";
+import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import type { Graph } from "../../src/contracts/graph.ts";
 import type { LifecycleState, SeedTransition } from "../../src/contracts/lifecycle.ts";
@@ -36,13 +37,16 @@ const graph: Graph = {
 export const blueprint = (name = "bypass"): BlueprintIR => ({
   schemaVersion: 1,
   name,
-  request: { kind: "bypass", hiddenWidth: 4 },
+  request: { kind: "dense", hiddenWidth: 4, initialization: "zero" },
   graph,
 });
-export const host: HostAsset = { schemaVersion: 1, host: { name: "mlp", graph, layers: [], classes: 2 } };
+export const host: HostAsset = {
+  schemaVersion: 1,
+  host: { name: "mlp", graph, layers: [], task: "classification", rows: 1, classes: 2 },
+};
 export const kernelKey = (seedId = "seed:h1"): KernelKey => ({
   hostHash: hashOf("a"),
-  request: { kind: "bypass", hiddenWidth: 4 },
+  request: { kind: "dense", hiddenWidth: 4, initialization: "zero" },
   seedId,
   fromSite: "h1",
   toSite: "h2",
@@ -113,4 +117,25 @@ export const envelope = (id: string, payload: unknown = { text: "x" }, subject =
   traceId: "0123456789abcdef0123456789abcdef",
   schemaVersion: 1,
   payload,
+});
+
+const latency = { medianMs: 1, p99Ms: 2, runs: 20 };
+export const tags = (over: Partial<KernelTags> = {}): KernelTags => ({
+  kernelHash: hashOf("d"),
+  machine: "here",
+  engine: "native",
+  hostHash: hashOf("a"),
+  blueprint: { kind: "dense", hiddenWidth: 4, initialization: "zero" },
+  tags: ["fast", "stable"],
+  measured: {
+    latency: { kernelStep: latency, grownEvaluate: latency, hostStep: latency, hostEvaluate: latency },
+    flops: { kernelStep: 5, grownEvaluate: 5, hostStep: 5, hostEvaluate: 5 },
+    memoryBytes: 10,
+    parameters: 3,
+    drift: { engine: "wasm", maxAbsolute: 0, relative: 0 },
+    deadShare: 0,
+    firstStepSpike: 0,
+    stability: { steps: 50, finite: true, lossRatio: 1 },
+  },
+  ...over,
 });

@@ -21,9 +21,9 @@ const makeSplit = (count: number, seed: number): SampleBuffer => {
     Array.from({ length: side * side }, () => (prototypes.uniform() < 0.5 ? 60 : 190)),
   );
   const random = createRandom(seed);
-  const pixels = new SharedArrayBuffer(count * side * side);
-  const labels = new SharedArrayBuffer(count);
-  const [pixelView, labelView] = [new Uint8Array(pixels), new Uint8Array(labels)];
+  const inputs = new SharedArrayBuffer(count * side * side);
+  const targets = new SharedArrayBuffer(4 * count);
+  const [pixelView, labelView] = [new Uint8Array(inputs), new Int32Array(targets)];
   for (let sample = 0; sample < count; sample++) {
     const pattern = random.integer(patterns.length);
     labelView[sample] = pattern % classes;
@@ -32,15 +32,19 @@ const makeSplit = (count: number, seed: number): SampleBuffer => {
       pixelView[sample * side * side + pixel] = Math.max(0, Math.min(255, Math.round(value)));
     }
   }
-  return { count, pixels, labels };
+  return { count, inputs, targets };
 };
 
 export const dataset: DatasetBuffers = {
   name: "patterns",
+  kind: "images",
+  task: "classification",
   inputShape: [1, side, side],
+  rows: 1,
   classes,
-  mean: 0.5,
-  sd: 0.4,
+  mean: [0.5],
+  sd: [0.4],
+  augmentation: { cropPixels: 0, flip: false },
   train: makeSplit(1024, 1),
   validation: makeSplit(300, 2),
   test: makeSplit(200, 3),
@@ -53,13 +57,13 @@ const config = EsperConfig.parse({
 
 export const spec: SessionSpec = {
   runId: "r-test",
-  model: { name: "mlp", widths: [16, 16, 16] },
+  model: { name: "mlp", widths: [16, 16, 16], activation: "relu" },
   optimizer: config.optimization.optimizer,
   schedule: "cosine",
   warmupSteps: 5,
   batchSize: 32,
   randomSeed: 11,
-  damage: { site: "h2", kind: "dead", live: 1 },
+  damage: { site: "h2", kind: "dead", live: 1, layers: 1 },
   engine: "native",
   threads: 1,
   hostSteps: 400,
@@ -93,11 +97,11 @@ export class Driver {
     this.spec = usedSpec;
   }
 
-  static async open(changes: Partial<SessionSpec> = {}, data: DatasetBuffers = dataset): Promise<Driver> {
+  static async open(changes: Partial<SessionSpec> = {}, data: DatasetBuffers = dataset, engine?: Engine): Promise<Driver> {
     const used = { ...spec, ...changes };
     const table = new SeedStateTable(seedIds.length);
     let ticks = 0;
-    const ports = { engine: await nativeEngine(), nowMs: () => ticks++, tell: () => undefined };
+    const ports = { engine: engine ?? (await nativeEngine()), nowMs: () => ticks++, tell: () => undefined };
     return new Driver(await Session.open({ spec: used, dataset: data, table, seedIds }, ports), table, used);
   }
 
@@ -153,7 +157,7 @@ export const kernelKey = async (
   const engine = await nativeEngine();
   return {
     hostHash: session.status.host.hash,
-    request: { kind: "bypass", hiddenWidth: 16 },
+    request: { kind: "dense", hiddenWidth: 16, initialization: "zero" },
     seedId,
     ...span,
     engine: engine.name,

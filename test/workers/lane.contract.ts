@@ -1,5 +1,7 @@
 /** What every training lane does, whatever carries it: run against each implementation. */
 import { afterEach, describe, expect, it } from "vitest";
+import { KernelCharacterization } from "../../src/contracts/characterization.ts";
+import { ValidationConfig } from "../../src/contracts/config-validation.ts";
 import { ContractError, GraphError, InputError } from "../../src/contracts/errors.ts";
 import type { LaneProgress } from "../../src/contracts/plan.ts";
 import { SeedStateTable } from "../../src/contracts/seed-state.ts";
@@ -57,7 +59,7 @@ export const laneContract = (name: string, createTraining: () => TrainingLane, c
       done(await lane.open(request()));
       await expect(lane.open(request())).rejects.toThrow(InputError);
       await expect(lane.run(hostWindow(5), {})).rejects.toThrow(ContractError);
-      const damaged = { ...spec, runId: "r-other", damage: { site: "h9", kind: "dead" as const, live: 1 } };
+      const damaged = { ...spec, runId: "r-other", damage: { site: "h9", kind: "dead" as const, live: 1, layers: 1 } };
       await expect(lane.open({ ...request(), spec: damaged })).rejects.toMatchObject({
         name: "InputError",
         place: { path: "damage.site" },
@@ -120,6 +122,24 @@ export const laneContract = (name: string, createTraining: () => TrainingLane, c
       await expect(forge.compile({ ...key, toSite: "h9" }, host)).rejects.toThrow(GraphError);
       await expect(forge.compile({ ...key, hostHash: "0".repeat(64) }, host)).rejects.toThrow(ContractError);
       await expect(forge.compile(key, host, AbortSignal.abort(new Error("deadline")))).rejects.toThrow("deadline");
+    });
+
+    it("the forge is warmed, measures what it compiled, and refuses another host", async () => {
+      const forge = createForge();
+      made.push(forge);
+      const driver = await Driver.open();
+      const { host } = driver.session;
+      const key = await kernelKey(driver.session);
+      await driver.session.dispose();
+      const config = ValidationConfig.parse({});
+      done(await forge.warm("native"));
+      const { artifact } = done(await forge.compile(key, host));
+      const measured = done(await forge.characterize(artifact, host, config));
+      expect(KernelCharacterization.parse(measured)).toEqual(measured);
+      expect(measured).toMatchObject({ drift: { engine: "wasm" }, stability: { steps: 50, finite: true } });
+      await expect(forge.characterize(artifact, { ...host, name: "other" }, config)).rejects.toThrow(ContractError);
+      const aborted = AbortSignal.abort(new Error("too late"));
+      await expect(forge.characterize(artifact, host, config, aborted)).rejects.toThrow("too late");
     });
 
     it("an aborted compilation rejects with the signal's reason, and the forge goes on", async () => {

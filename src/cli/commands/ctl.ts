@@ -1,5 +1,5 @@
 /** `esper ctl`: commands to a running node, from any terminal. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CommandReceipt } from "../../contracts/commands.ts";
 import { InputError } from "../../contracts/errors.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
@@ -17,6 +17,7 @@ interface ControlOptions extends GlobalOptions {
   readonly seed?: string;
   readonly to?: string;
   readonly width?: number;
+  readonly verdict?: string;
   readonly reason?: string;
 }
 
@@ -34,10 +35,14 @@ const fieldsOf = (kind: CommandFields["kind"], options: ControlOptions): Command
   const base = { kind, runId: options.run, requestId: options.requestId };
   switch (kind) {
     case "germinate": {
-      const blueprint = options.width === undefined ? undefined : { kind: "bypass", hiddenWidth: options.width };
+      const blueprint = options.width === undefined ? undefined : { kind: "dense", hiddenWidth: options.width };
       return { ...base, seedId: seedOf(options.seed), toSite: options.to, blueprint, reason: options.reason };
     }
+    case "resolve":
+      return { ...base, seedId: seedOf(options.seed), verdict: options.verdict, reason: options.reason };
     case "cull":
+    case "rollback":
+    case "release":
       return { ...base, seedId: seedOf(options.seed), reason: options.reason };
     case "stop":
       return { ...base, reason: options.reason };
@@ -49,23 +54,44 @@ const fieldsOf = (kind: CommandFields["kind"], options: ControlOptions): Command
 const commands: readonly {
   readonly kind: CommandFields["kind"];
   readonly about: string;
-  readonly seed?: boolean;
+  readonly seed?: "required" | "optional";
   readonly reason?: boolean;
   readonly example: string;
 }[] = [
   {
     kind: "germinate",
     about: "Start a trial at a seed.",
-    seed: true,
+    seed: "required",
     reason: true,
     example: "esper ctl germinate --seed h2 --to h3 --width 32",
   },
   {
     kind: "cull",
     about: "End a seed's trial; the host goes on as if it had never been.",
-    seed: true,
+    seed: "required",
     reason: true,
     example: "esper ctl cull --seed seed:h2",
+  },
+  {
+    kind: "rollback",
+    about: "Undo the open trial: everything as in the last good snapshot; the seed waits until it is released.",
+    seed: "optional",
+    reason: true,
+    example: "esper ctl rollback",
+  },
+  {
+    kind: "release",
+    about: "Let a seed that was rolled back go back to its first state.",
+    seed: "required",
+    reason: true,
+    example: "esper ctl release --seed h2",
+  },
+  {
+    kind: "resolve",
+    about: "Answer an escalation: the jury was split on this seed.",
+    seed: "required",
+    reason: true,
+    example: "esper ctl resolve --seed h2 --verdict keep",
   },
   { kind: "pause", about: "Pause the run at the next window.", example: "esper ctl pause" },
   { kind: "resume", about: "Resume a paused run.", example: "esper ctl resume" },
@@ -84,7 +110,11 @@ const addOne = (
   { kind, about, seed, reason, example }: (typeof commands)[number],
 ): void => {
   const command = parent.command(kind).description(about);
-  if (seed) command.requiredOption("--seed <id>", "the seed, for example seed:h2, or the layer that it sits at");
+  const seedHelp = "the seed, for example seed:h2, or the layer that it sits at";
+  if (seed === "required") command.requiredOption("--seed <id>", seedHelp);
+  if (seed === "optional") command.option("--seed <id>", `${seedHelp} (default: the one in trial)`);
+  if (kind === "resolve")
+    command.addOption(new Option("--verdict <verdict>", "what becomes of it").choices(["keep", "cull"]).makeOptionMandatory());
   if (kind === "germinate")
     command
       .option("--to <layer>", "where the bypass ends (default: the best span)")

@@ -1,6 +1,7 @@
 /** `esper train`: a run described by options; also what `esper --model … --dataset …` does. */
 import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
+import { datasetNames } from "../../contracts/config-dataset.ts";
 import type { CommandScope } from "../context.ts";
 import { askedOf, type TrainOptions, trainOverrides, withDataDir } from "../options.ts";
 import { runArms } from "../run-arms.ts";
@@ -9,8 +10,8 @@ export const addTrain = (program: Command, { context, setExitCode }: CommandScop
   program
     .command("train")
     .description("Train a network that may repair itself. Options win over --config.")
-    .option("--model <name>", "mlp or cnn")
-    .option("--dataset <name>", "mnist or fashion-mnist")
+    .option("--model <name>", "mlp, cnn, resnet18 or transformer")
+    .option("--dataset <name>", `${datasetNames.join(", ")}; the last five are your own and need a --config that names them`)
     .option("--epochs <n>", "passes over the training data that the budget is worth")
     .option("--config <file>", "YAML configuration to begin with")
     .option("--no-morphogenetic", "train the network alone")

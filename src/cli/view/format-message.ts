@@ -1,8 +1,8 @@
 /** The lines that a message leaves in the terminal for good. Pure: message and known state in, lines out. */
 import type { CommandReceipt, Decision } from "../../contracts/commands.ts";
-import type { PayloadOf } from "../../contracts/subjects.ts";
+import type { EscalationEvent, PayloadOf } from "../../contracts/subjects.ts";
 import type { Colors } from "./colors.ts";
-import { formatForecast, formatGain, formatMeasurement, formatTransition } from "./format-seed.ts";
+import { formatForecast, formatGain, formatJudgements, formatMeasurement, formatTransition } from "./format-seed.ts";
 import { formatSignal } from "./format-signal.ts";
 import { formatCount, formatLoss, formatPercent, formatSeconds, padded } from "./format-values.ts";
 import type { ViewMessage } from "./message.ts";
@@ -41,6 +41,10 @@ export const formatMessage = (
     }
     case "system.events.seed":
       return [`${armOf(payload.runId)} ${formatTransition(payload, colors)}`];
+    case "system.events.escalation":
+      return formatEscalation(payload, armOf(payload.runId), colors);
+    case "validation.kernel.characterized":
+      return formatCharacterized(payload, armOf(payload.runId), options);
     case "system.events.command":
       // Tamiyo's accepted commands are told by her decision.
       if (payload.receipt.kind === "accepted" && payload.sender === "tamiyo" && !verbose) return [];
@@ -57,11 +61,39 @@ export const formatMessage = (
         `${armOf(payload.runId)} ${colors.bold(`field report of ${payload.seedId}`)} ${payload.fromSite} to ${payload.toSite}: ${payload.outcome.toLowerCase()}, ${payload.reason}`,
         `${indent}measured gain ${measured}`,
         `${indent}forecast ${forecast}`,
+        ...(payload.judgements === undefined ? [] : [`${indent}jury ${formatJudgements(payload.judgements)}`]),
       ];
     }
     default:
       return [];
   }
+};
+
+const formatEscalation = (event: EscalationEvent, arm: string, colors: Colors): string[] => {
+  if (event.kind === "settled")
+    return [`${arm} escalation of ${event.seedId} settled by ${event.by}: ${event.verdict}; ${event.reason}`];
+  return [
+    colors.yellow(`${arm} ${event.seedId}: ${event.reason}`),
+    `${indent}jury ${formatJudgements(event.judgements)}`,
+    `${indent}answer with \`esper ctl resolve --seed ${event.seedId} --verdict keep|cull\` within ${event.windowsLeft} windows, else ${event.otherwise}`,
+  ];
+};
+
+const formatCharacterized = (
+  { seedId, characterized }: PayloadOf<"validation.kernel.characterized">,
+  arm: string,
+  { colors, verbose }: FormatOptions,
+): string[] => {
+  const { kernelHash, tags, measured, problem } = characterized;
+  const what = `kernel ${kernelHash.slice(0, 12)} of ${seedId}`;
+  if (measured === undefined) return [colors.red(`${arm} ${what} could not be measured: ${problem ?? "no reason was given"}`)];
+  const line = `${arm} ${what}: ${tags.join(", ")}`;
+  if (!verbose) return [line];
+  const { kernelStep, hostStep } = measured.latency;
+  return [
+    line,
+    `${indent}step ${kernelStep.medianMs.toFixed(2)} ms (99 %: ${kernelStep.p99Ms.toFixed(2)}), the host's own ${hostStep.medianMs.toFixed(2)} ms, ${formatCount(measured.memoryBytes)}B`,
+  ];
 };
 
 const formatRun = (event: PayloadOf<"system.events.run">, arm: string, colors: Colors): string[] => {

@@ -54,7 +54,9 @@ export const recoveredShare = (report: Report): number | undefined => {
 
 export const formatReport = (report: Report, reportFile: string | undefined, colors: Colors): string[] => {
   const { damage, dataset, host, engine } = report;
-  const done = damage ? `${damage.site} was damaged (${damage.kind}, ${damage.live} live)` : "nothing was damaged";
+  const done = damage
+    ? `${damage.sites.join(", ")} ${damage.sites.length === 1 ? "was" : "were"} damaged (${damage.kind}, ${damage.live} live)`
+    : "nothing was damaged";
   const share = recoveredShare(report);
   const lines = [
     "",

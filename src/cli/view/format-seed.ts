@@ -2,7 +2,7 @@
 
 import type { Forecast } from "../../contracts/commands.ts";
 import type { LifecycleState, SeedTransition } from "../../contracts/lifecycle.ts";
-import type { KernelMeasurement, PairedGain } from "../../contracts/measure.ts";
+import type { Judgement, KernelMeasurement, PairedGain } from "../../contracts/measure.ts";
 import type { Colors } from "./colors.ts";
 import { formatCount, formatLoss, formatPercent, formatSigned, missing } from "./format-values.ts";
 
@@ -44,6 +44,16 @@ export const formatForecast = (forecast: Forecast): string =>
   `loss ${formatSigned(-forecast.lossGain)} (80 %: ${formatSigned(-forecast.lossGainUpper)} to ${formatSigned(-forecast.lossGainLower)}), ` +
   `costs ${formatCount(forecast.trialFlops)}FLOP and ${formatCount(forecast.parameters)} parameters, risk of a cull ${formatPercent(forecast.cullRisk, 0)}`;
 
+/** `loss keep (0.1 to 0.3), accuracy abstain …` */
+export const formatJudgements = (judgements: readonly Judgement[]): string =>
+  judgements
+    .map(({ judge, vote, measured }) =>
+      measured === undefined
+        ? `${judge} not measured`
+        : `${judge} ${vote} (${formatSigned(measured.lower)} to ${formatSigned(measured.upper)})`,
+    )
+    .join(", ");
+
 const notMeasured = "not measured: fails its gate";
 
 /** What a window told about the seed at work. The counterfactual and the verdict name both sides. */
@@ -69,7 +79,7 @@ export const formatMeasurement = (measurement: KernelMeasurement, colors: Colors
         : `${colors.bold("counterfactual")} ${notMeasured}`;
     case "fine_tuned":
       return measurement.gain
-        ? `${colors.bold("verdict")}: twin ${formatLoss(measurement.gain.lossWithout)} after ${measurement.twinSteps} steps, grown ${formatLoss(measurement.gain.lossWith)} after ${measurement.grownSteps}, equal FLOPs; gain ${formatGain(measurement.gain)}`
+        ? `${colors.bold("verdict")}: twin ${formatLoss(measurement.gain.lossWithout)} after ${measurement.twinSteps} steps, grown ${formatLoss(measurement.gain.lossWith)} after ${measurement.grownSteps}, equal FLOPs; gain ${formatGain(measurement.gain)}${measurement.judgements === undefined ? "" : `; jury: ${formatJudgements(measurement.judgements)}`}`
         : `${colors.bold("verdict")} ${notMeasured}`;
   }
 };

@@ -1,6 +1,6 @@
 /** The explained-error gap of each layer as a bar with the trigger's threshold marked. Pure. */
 
-import type { Signal } from "../../contracts/measure.ts";
+import type { Signal } from "../../contracts/signal.ts";
 import type { Colors } from "./colors.ts";
 import { padded } from "./format-values.ts";
 

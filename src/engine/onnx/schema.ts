@@ -20,6 +20,7 @@ const root = protobuf.Root.fromJSON({
             t: field(5, "TensorProto"),
             floats: repeated(7, "float"),
             ints: repeated(8, "int64"),
+            strings: repeated(9, "bytes"),
             type: field(20, "int32"),
           },
         },
@@ -38,8 +39,10 @@ const root = protobuf.Root.fromJSON({
           fields: {
             irVersion: field(1, "int64"),
             producerName: field(2, "string"),
+            docString: field(6, "string"),
             graph: field(7, "GraphProto"),
             opsetImport: repeated(8, "OperatorSetIdProto"),
+            metadataProps: repeated(14, "StringStringEntryProto"),
           },
         },
         GraphProto: {
@@ -55,13 +58,19 @@ const root = protobuf.Root.fromJSON({
           fields: {
             dims: repeated(1, "int64"),
             dataType: field(2, "int32"),
+            floatData: repeated(4, "float"),
+            int32Data: repeated(5, "int32"),
+            int64Data: repeated(7, "int64"),
             name: field(8, "string"),
             rawData: field(9, "bytes"),
+            doubleData: repeated(10, "double"),
+            dataLocation: field(14, "int32"),
           },
         },
+        StringStringEntryProto: { fields: { key: field(1, "string"), value: field(2, "string") } },
         TensorShapeProto: {
           fields: { dim: repeated(1, "Dimension") },
-          nested: { Dimension: { fields: { dimValue: field(1, "int64") } } },
+          nested: { Dimension: { fields: { dimValue: field(1, "int64"), dimParam: field(2, "string") } } },
         },
         TypeProto: {
           fields: { tensorType: field(1, "Tensor") },
@@ -73,7 +82,7 @@ const root = protobuf.Root.fromJSON({
   },
 });
 
-const modelType = root.lookupType("onnx.ModelProto");
+export const modelType = root.lookupType("onnx.ModelProto");
 
 /** TensorProto.DataType. */
 export const elementType = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
@@ -114,7 +123,8 @@ export interface OnnxTensor {
 export interface OnnxValueInfo {
   readonly name: string;
   readonly elemType: number;
-  readonly shape: readonly number[];
+  /** A text names a dimension that is open, such as the batch. */
+  readonly shape: readonly (number | string)[];
 }
 
 export interface OnnxModel {
@@ -123,11 +133,18 @@ export interface OnnxModel {
   readonly initializers: readonly OnnxTensor[];
   readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
+  /** Texts by key that travel with the model. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 const valueInfo = ({ name, elemType, shape }: OnnxValueInfo) => ({
   name,
-  type: { tensorType: { elemType, shape: { dim: shape.map((dimValue) => ({ dimValue })) } } },
+  type: {
+    tensorType: {
+      elemType,
+      shape: { dim: shape.map((dim) => (typeof dim === "string" ? { dimParam: dim } : { dimValue: dim })) },
+    },
+  },
 });
 
 /** The bytes of a ModelProto; equal models give equal bytes. */
@@ -144,5 +161,6 @@ export const encodeModel = (model: OnnxModel): Uint8Array =>
         input: model.inputs.map(valueInfo),
         output: model.outputs.map(valueInfo),
       },
+      metadataProps: Object.entries(model.metadata ?? {}).map(([key, value]) => ({ key, value })),
     })
     .finish();

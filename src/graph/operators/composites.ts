@@ -130,6 +130,36 @@ const globalAveragePool: Composite<"globalAveragePool"> = {
   },
 };
 
+/**
+ * y = max + Σ share · (x − max) over each window, where share is 1 at the largest value and split where several are equal. The sum is
+ * exactly zero; it is there for its gradient, since neither the maximum nor a comparison passes one.
+ */
+const maxPool2d: Composite<"maxPool2d"> = {
+  arity: 1,
+  expand: ({ b, id, inputs, types, attributes, check }) => {
+    const { kernelSize, strides } = attributes;
+    const [n, channels, height, width] = types[0]!.shape;
+    check(types[0]!.shape.length === 4, "an image batch [N, C, H, W]", describeTypes(types));
+    check(
+      formatShape(kernelSize) === formatShape(strides),
+      "strides equal to the window, so that windows do not overlap",
+      `window ${formatShape(kernelSize)}, strides ${formatShape(strides)}`,
+    );
+    const [rows, columns] = [Math.floor(height! / kernelSize[0]), Math.floor(width! / kernelSize[1])];
+    check(rows > 0 && columns > 0, `a window no larger than the image`, `${formatShape(kernelSize)} for ${describeTypes(types)}`);
+    const covered = [n!, channels!, rows * kernelSize[0], columns * kernelSize[1]];
+    const whole = formatShape(covered) === formatShape(types[0]!.shape);
+    const image = whole ? inputs[0]! : b.emit("slice", [inputs[0]!], { starts: [0, 0, 0, 0], ends: covered });
+    const windows = b.reshape(image, [n!, channels!, rows, kernelSize[0], columns, kernelSize[1]]);
+    const axes = [3, 5];
+    const largest = b.emit("reduceMax", [windows], { axes, keepDims: true });
+    const isLargest = b.sub(b.scalar(1), b.emit("greater", [largest, windows], {}));
+    const share = b.div(isLargest, b.sum(isLargest, axes, true));
+    const passed = b.sum(b.mul(b.sub(windows, largest), share), axes, false);
+    return b.emit("add", [b.reshape(largest, [n!, channels!, rows, columns]), passed], {}, id);
+  },
+};
+
 /** By logSoftmax, so that large logits neither overflow nor lose the small probabilities. */
 const softmaxCrossEntropy: Composite<"softmaxCrossEntropy"> = {
   arity: 2,
@@ -170,6 +200,7 @@ const composites: { readonly [O in CompositeOp]: Composite<O> } = {
   layerNorm,
   dropout,
   globalAveragePool,
+  maxPool2d,
   softmaxCrossEntropy,
   meanSquaredError,
 };

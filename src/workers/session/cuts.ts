@@ -1,15 +1,8 @@
 /**
- * What a host knows at each depth. Cut 0 is the host's input; cut i is what layers above hidden layer i can still read: its
- * activation, and the hidden units of every folded bypass that runs past it. A dead layer that a bypass bridges has lost nothing.
+ * What a host knows before and behind each hidden layer. Before it: the value that it reads; behind it: its activation; and both with the
+ * hidden units of every folded bypass that runs past. A dead layer that a bypass bridges has lost nothing.
  */
-import type { Graph, Host } from "../../contracts/graph.ts";
-
-export interface Cut {
-  /** The hidden layer that the cut stands behind; absent for the input. */
-  readonly site?: string;
-  /** Values of the graph. */
-  readonly values: readonly string[];
-}
+import type { Graph, Host, HostLayer } from "../../contracts/graph.ts";
 
 export interface Bypass {
   readonly seedId: string;
@@ -18,6 +11,15 @@ export interface Bypass {
   /** Index of the layer whose input it reads, and of the layer to whose pre-activation it adds. */
   readonly from: number;
   readonly to: number;
+}
+
+/** One hidden layer with the values of the graph that stand before and behind it. */
+export interface LayerCut {
+  readonly layer: HostLayer;
+  readonly before: readonly string[];
+  readonly behind: readonly string[];
+  /** Hidden values of the bypasses that run past the layer. */
+  readonly past: readonly string[];
 }
 
 const ancestors = (graph: Graph, value: string): ReadonlySet<string> => {
@@ -44,17 +46,13 @@ export const foldedBypasses = (host: Host): Bypass[] => {
   });
 };
 
-/** One cut per hidden layer and one for the input, in order of depth. */
-export const cutsOf = (host: Host): Cut[] => {
+/** The hidden layers in topological order. */
+export const layerCuts = (host: Host): LayerCut[] => {
   const bypasses = foldedBypasses(host);
-  const hidden = host.layers.filter(({ kind }) => kind !== "output");
-  const first = host.layers[0];
-  if (first === undefined) return [];
-  return [
-    { values: [first.input] },
-    ...hidden.map((layer, index) => ({
-      site: layer.name,
-      values: [layer.output, ...bypasses.filter(({ from, to }) => from <= index && index < to).map((bypass) => bypass.hidden)],
-    })),
-  ];
+  return host.layers.flatMap((layer, index) => {
+    if (layer.kind === "output") return [];
+    const arriving = bypasses.filter(({ from, to }) => from < index && index <= to).map(({ hidden }) => hidden);
+    const past = bypasses.filter(({ from, to }) => from <= index && index < to).map(({ hidden }) => hidden);
+    return [{ layer, before: [layer.input, ...arriving], behind: [layer.output, ...past], past }];
+  });
 };

@@ -1,5 +1,6 @@
 /** Gate 2: a loaded kernel on one real batch before it may touch training: shapes, finite numbers, time. */
 import type { Tensor } from "../../contracts/graph.ts";
+import { dryRunSteps } from "../../contracts/trial.ts";
 import { updatedName } from "../../graph/step.ts";
 import { feedsFor } from "./evaluation.ts";
 import type { LoadedKernel } from "./kernels.ts";
@@ -12,10 +13,7 @@ export interface DryRun {
   readonly latencyMs: number;
 }
 
-/** Runs of the step whose median is the latency. */
-const repeats = 5;
-
-export const dryRunFlops = ({ flops }: LoadedKernel): number => repeats * flops.kernelStep + flops.grownEvaluate;
+export const dryRunFlops = ({ flops }: LoadedKernel): number => dryRunSteps * flops.kernelStep + flops.grownEvaluate;
 
 const hasFiniteValues = ({ data }: Tensor): boolean => data.every((value: number) => Number.isFinite(value));
 
@@ -30,7 +28,7 @@ export const dryRun = async (
   const batch = learner.nextBatch();
   const durations: number[] = [];
   let outputs: Record<string, Tensor> = {};
-  for (let run = 0; run < repeats; run++) {
+  for (let run = 0; run < dryRunSteps; run++) {
     const startMs = nowMs();
     outputs = await learner.rehearse(batch, frozen);
     durations.push(nowMs() - startMs);
@@ -44,6 +42,6 @@ export const dryRun = async (
   return {
     shapesMatch: updatesMatch.every(Boolean) && logits?.shape.join() === `${batch.y.shape[0]},${classes}`,
     finite: Object.values(outputs).every(hasFiniteValues) && logits !== undefined && hasFiniteValues(logits),
-    latencyMs: durations.toSorted((a, b) => a - b)[Math.floor(repeats / 2)]!,
+    latencyMs: durations.toSorted((a, b) => a - b)[Math.floor(dryRunSteps / 2)]!,
   };
 };

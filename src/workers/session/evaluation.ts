@@ -3,14 +3,25 @@ import type { DatasetBuffers, SplitName } from "../../contracts/dataset.ts";
 import type { Tensor } from "../../contracts/graph.ts";
 import type { Validation } from "../../contracts/measure.ts";
 import { fillBatch } from "../../data/batches.ts";
-import type { Executable } from "../../engine/engine.ts";
+import type { Executable, Port } from "../../engine/engine.ts";
 import { mean } from "../../growth/statistics.ts";
-import type { Batch } from "./learner.ts";
+import { type Batch, makeBatch } from "./batch.ts";
 
 export interface SplitLosses {
-  /** Loss of each sample in nats. */
+  /** Loss of each sample: nats, averaged over its rows, or the mean squared error of a regression. */
   readonly losses: Float32Array;
+  /** Share of each sample's predictions that are right; for a regression its squared error, summed over the outputs. */
+  readonly correct: Float32Array;
+  /** Share of predictions that are right; for a regression R² = 1 − Σ(y − ŷ)² / Σ(y − ȳ)² over all outputs, and 0 where the targets do not vary. */
   readonly accuracy: number;
+}
+
+/** What one run of an evaluation gave, for a reader of its own. `logits` is [batch · rows, classes]; the first `count` samples count. */
+export interface EvaluatedBatch {
+  readonly start: number;
+  readonly count: number;
+  readonly logits: Float32Array;
+  readonly targets: Float32Array | Int32Array;
 }
 
 /** Runs of an evaluation program that a split takes; the last is filled up with repeated samples that are not counted. */
@@ -19,12 +30,6 @@ export const evaluationRuns = (samples: number, batchSize: number): number => Ma
 /** Feeds of a program that reads a batch: what it asks for and nothing else. */
 export const feedsFor = (executable: Executable, sources: Readonly<Record<string, Tensor>>): Record<string, Tensor> =>
   Object.fromEntries(executable.inputs.flatMap(({ name }) => (sources[name] === undefined ? [] : [[name, sources[name]]])));
-
-/** An empty batch for a program whose `x` has this shape. */
-export const makeBatch = (shape: readonly number[]): Batch => ({
-  x: { dtype: "float32", shape, data: new Float32Array(shape.reduce((product, dim) => product * dim, 1)) },
-  y: { dtype: "int32", shape: [shape[0]!], data: new Int32Array(shape[0]!) },
-});
 
 interface FilledBatch extends Batch {
   /** Samples that count; the rest of the last batch repeats the first ones. */
@@ -37,20 +42,20 @@ const kept = new WeakMap<DatasetBuffers, Map<number, readonly FilledBatch[]>>();
 
 const fillAt = (dataset: DatasetBuffers, split: SplitName, start: number, batch: Batch): FilledBatch => {
   const samples = dataset[split].count;
-  const size = batch.y.data.length;
+  const size = batch.x.shape[0]!;
   const indices = Int32Array.from({ length: size }, (_, row) => (start + row) % samples);
-  fillBatch(dataset, split, indices, batch.x.data as Float32Array, batch.y.data as Int32Array);
+  fillBatch(dataset, split, indices, batch.x.data, batch.y.data);
   return { ...batch, count: Math.min(size, samples - start) };
 };
 
 /** The split's batches in order. One that is not kept is overwritten by the next. */
-const batchesOf = (dataset: DatasetBuffers, split: SplitName, shape: readonly number[]): Iterable<FilledBatch> => {
-  const size = shape[0]!;
+const batchesOf = (dataset: DatasetBuffers, split: SplitName, inputs: readonly Port[]): Iterable<FilledBatch> => {
+  const batch = makeBatch(inputs);
+  const size = batch.x.shape[0]!;
   const samples = dataset[split].count;
   const starts = Array.from({ length: evaluationRuns(samples, size) }, (_, run) => run * size);
-  const sampleBytes = 4 * shape.slice(1).reduce((product, dim) => product * dim, 1);
-  if (split !== "validation" || samples * sampleBytes > keptBytesMax) {
-    const batch = makeBatch(shape);
+  const batchBytes = batch.x.data.byteLength + batch.y.data.byteLength;
+  if (split !== "validation" || starts.length * batchBytes > keptBytesMax) {
     return (function* () {
       for (const start of starts) yield fillAt(dataset, split, start, batch);
     })();
@@ -59,30 +64,50 @@ const batchesOf = (dataset: DatasetBuffers, split: SplitName, shape: readonly nu
   kept.set(dataset, ofDataset);
   const known = ofDataset.get(size);
   if (known !== undefined) return known;
-  const filled = starts.map((start) => fillAt(dataset, split, start, makeBatch(shape)));
+  const filled = starts.map((start) => fillAt(dataset, split, start, makeBatch(inputs)));
   ofDataset.set(size, filled);
   return filled;
 };
 
+/** Σ(y − ȳ)² over samples and outputs, each output about its own mean. */
+const squaredDeviations = ({ classes, ...dataset }: DatasetBuffers, split: SplitName): number => {
+  const { count, targets } = dataset[split];
+  const values = new Float32Array(targets);
+  let sum = 0;
+  for (let output = 0; output < classes; output++) {
+    const column = Float64Array.from({ length: count }, (_, sample) => values[sample * classes + output]!);
+    const centre = mean(column);
+    for (const value of column) sum += (value - centre) ** 2;
+  }
+  return sum;
+};
+
+const accuracyOf = (dataset: DatasetBuffers, split: SplitName, correct: Float32Array): number => {
+  if (dataset.task === "classification") return mean(correct);
+  const deviations = squaredDeviations(dataset, split);
+  return deviations > 0 ? 1 - (mean(correct) * correct.length) / deviations : 0;
+};
+
+/** @param read Called for each run in order, before its memory is used again. */
 export const evaluateSplit = async (
   executable: Executable,
   tensors: Readonly<Record<string, Tensor>>,
   dataset: DatasetBuffers,
   split: SplitName,
+  read?: (batch: EvaluatedBatch) => void,
 ): Promise<SplitLosses> => {
-  const x = executable.inputs.find(({ name }) => name === "x")!.shape;
   const samples = dataset[split].count;
   const losses = new Float32Array(samples);
-  let hits = 0;
+  const correct = new Float32Array(samples);
   let start = 0;
-  for (const { count, ...batch } of batchesOf(dataset, split, x)) {
-    const result = await executable.run(feedsFor(executable, { ...tensors, x: batch.x, y: batch.y }));
+  for (const { count, x, y } of batchesOf(dataset, split, executable.inputs)) {
+    const result = await executable.run(feedsFor(executable, { ...tensors, x, y }));
     losses.set((result["lossPerSample"]!.data as Float32Array).subarray(0, count), start);
-    const correct = result["correct"]!.data;
-    for (let row = 0; row < count; row++) hits += correct[row]!;
+    correct.set((result["correct"]!.data as Float32Array).subarray(0, count), start);
+    read?.({ start, count, logits: result["logits"]!.data as Float32Array, targets: y.data });
     start += count;
   }
-  return { losses, accuracy: hits / samples };
+  return { losses, correct, accuracy: accuracyOf(dataset, split, correct) };
 };
 
 export const toValidation = ({ losses, accuracy }: SplitLosses): Validation => ({

@@ -6,7 +6,7 @@ import type { Host } from "../../contracts/graph.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { countParameters, programFlops } from "../../graph/flops.ts";
 import { contentHash, hostHash } from "../../graph/hash.ts";
-import { growHost, kernelPrograms } from "./programs.ts";
+import { growHost, kernelPrograms } from "./grow.ts";
 
 /** @throws ContractError when host or engine are not those of the key; GraphError when the span is not legal. */
 export const compileKernel = async (

@@ -17,6 +17,9 @@ export interface HostSet {
   readonly kernel?: LoadedKernel;
 }
 
+const summaryOf = (host: Host, batchSize: number, { step, evaluate }: HostSet["flops"]): HostSummary =>
+  summarizeHost(host, { batchSize, stepFlops: step, forwardFlops: evaluate });
+
 export const openHost = async (engine: Engine, host: Host, options: ProgramOptions): Promise<HostSet> => {
   const programs = hostPrograms(host, options);
   const loaded = {} as Record<HostProgramName, Executable>;
@@ -25,7 +28,7 @@ export const openHost = async (engine: Engine, host: Host, options: ProgramOptio
     loaded[name] = await engine.load(await engine.compile(programs[name]));
     flops[name] = programFlops(programs[name]);
   }
-  return { host, programs: loaded, flops, summary: summarizeHost(host, flops.step, flops.evaluate) };
+  return { host, programs: loaded, flops, summary: summaryOf(host, options.batchSize, flops) };
 };
 
 /** The grown host: `jointStep` is its own step from now on. */
@@ -41,7 +44,7 @@ export const foldedHostSet = (kernel: LoadedKernel): HostSet => {
     host: kernel.foldedHost,
     programs: { step, evaluate, signal, spans },
     flops,
-    summary: summarizeHost(kernel.foldedHost, flops.step, flops.evaluate),
+    summary: summaryOf(kernel.foldedHost, kernel.key.batchSize, flops),
     kernel,
   };
 };

@@ -4,23 +4,27 @@
  * H1 The last good snapshot is the host at the end of the last window without an anomaly, or as it came out of a verdict.
  * H2 A rollback restores tensors, slots, random state, cursor, step count and governor of that snapshot bit for bit.
  * H3 Validation losses are measured once for a host that does not move.
+ * H4 A frozen base takes no steps: its windows run forward over the batches and change nothing of its tensors.
  */
+import type { GovernorConfig } from "../../contracts/config.ts";
 import type { DatasetBuffers } from "../../contracts/dataset.ts";
-import type { Signal, Validation } from "../../contracts/measure.ts";
+import type { Validation } from "../../contracts/measure.ts";
 import type { SessionSpec } from "../../contracts/plan.ts";
+import type { Signal } from "../../contracts/signal.ts";
 import type { Executable } from "../../engine/engine.ts";
 import type { GovernorState } from "../../growth/governor.ts";
 import { initialGovernor, observeLoss } from "../../growth/governor.ts";
+import { mean } from "../../growth/statistics.ts";
 import type { LearnerState, SessionState } from "../session-state.ts";
 import type { SplitLosses } from "./evaluation.ts";
-import { evaluateSplit, evaluationRuns, toValidation } from "./evaluation.ts";
+import { evaluateSplit, evaluationRuns, feedsFor, toValidation } from "./evaluation.ts";
 import type { FlopsLedger } from "./flops.ts";
+import type { FrozenHost } from "./frozen-host.ts";
 import type { HostSet } from "./host-set.ts";
 import type { TensorMap } from "./learner.ts";
 import { allFinite, bytesOf, copyTensors, Learner } from "./learner.ts";
 import { scheduleFactor } from "./schedule.ts";
 import type { SignalProbe } from "./signal.ts";
-import type { FrozenHost } from "./trial.ts";
 import type { TrainingWindow } from "./window.ts";
 
 export interface HostTrainingOptions {
@@ -69,6 +73,9 @@ export class HostTraining implements FrozenHost {
   get stepFlops(): number {
     return this.#set.flops.step;
   }
+  get governor(): GovernorConfig {
+    return this.#options.spec.governor;
+  }
   get evaluate(): Executable {
     return this.#set.programs.evaluate;
   }
@@ -83,13 +90,16 @@ export class HostTraining implements FrozenHost {
   /** A learner on this session's data, optimizer and schedule. */
   learnerOf(executable: Executable, tensors: TensorMap, state: LearnerState): Learner {
     const { dataset, spec } = this.#options;
+    // The schedule is the host's; beside a frozen base it stands still.
+    const factor = (step: number): number => (this.#isFrozen ? 1 : scheduleFactor(spec, step));
     const rateOf = (cohort: string, step: number): number =>
-      scheduleFactor(spec, step) * (cohort === "host" ? 1 : spec.morphogenetic.kernelLearningRateScale);
+      factor(step) * (cohort === "host" ? 1 : spec.morphogenetic.kernelLearningRateScale);
     return new Learner({ executable, tensors, state, dataset, optimizer: spec.optimizer, rateOf });
   }
 
   /** Steps until the window is done, the budget used, or the governor alarmed. */
   async train(window: TrainingWindow, steps: number): Promise<void> {
+    if (this.#isFrozen) return this.#passOver(window, steps);
     const end = await window.run({
       steps,
       kind: "host",
@@ -114,6 +124,32 @@ export class HostTraining implements FrozenHost {
     const step = this.#learner.hostStep;
     const detail = `expected finite parameters and moments after step ${step}, found others`;
     window.anomalies.push({ kind: "non_finite_parameters", step, detail });
+  }
+
+  get #isFrozen(): boolean {
+    return this.#options.spec.morphogenetic.base === "frozen";
+  }
+
+  /** H4. What a window of a base in use costs: a forward pass for each batch. */
+  async #passOver(window: TrainingWindow, steps: number): Promise<void> {
+    const end = await window.run({
+      steps,
+      kind: "host",
+      flopsOf: () => this.evaluateFlops,
+      step: async () => {
+        this.#moved = true; // The cursor, not the tensors.
+        const { x, y } = this.#learner.nextBatch();
+        const feeds = feedsFor(this.evaluate, { ...Object.fromEntries(this.#learner.tensors), x, y });
+        return { loss: mean((await this.evaluate.run(feeds))["lossPerSample"]!.data), gradNorm: 0 };
+      },
+      goesOn: ({ loss }, index) => {
+        if (Number.isFinite(loss)) return true;
+        const detail = `expected a finite loss of the frozen base, found ${loss}`;
+        window.anomalies.push({ kind: "non_finite_loss", step: index + 1, detail });
+        return false;
+      },
+    });
+    if (end === "complete" || end === "budget") this.#markGood(); // H1
   }
 
   /** Goes on with what came out of a verdict, finite and validated (H1). */
@@ -141,22 +177,23 @@ export class HostTraining implements FrozenHost {
     return Number.isFinite(validation.loss) ? validation : undefined;
   }
 
-  /** The signal, charged; absent where the budget has no room for it. */
-  async signal(): Promise<Signal | undefined> {
+  /** The signal over so many pooled batches, charged; absent where the budget has no room for it. */
+  async signal(batches: number): Promise<Signal | undefined> {
     const { programs, flops, host } = this.#set;
     const { morphogenetic } = this.#options.spec;
-    if (!this.ledger.fits(flops.signal + flops.spans)) return undefined;
+    if (!this.ledger.fits(batches * flops.signal + flops.spans)) return undefined;
     const sources = {
       host,
       signal: programs.signal,
       spans: programs.spans,
       tensors: Object.fromEntries(this.#learner.tensors),
       dataset: this.#options.dataset,
-      ridge: morphogenetic.signal.ridge,
-      gapMin: morphogenetic.trigger.gapMin,
+      config: morphogenetic,
+      batches,
+      validationLoss: mean((await this.losses()).losses),
     };
-    const { signal, ranSpans } = await this.#options.probe.read(sources, `step${this.#learner.hostStep}`);
-    this.ledger.charge("signal", flops.signal + (ranSpans ? flops.spans : 0));
+    const { signal, ran, ranSpans } = await this.#options.probe.read(sources, `step${this.#learner.hostStep}`);
+    this.ledger.charge("signal", ran * flops.signal + (ranSpans ? flops.spans : 0));
     return signal;
   }
 

@@ -11,6 +11,7 @@ import type { Host } from "../../contracts/graph.ts";
 import type { Engine, Executable } from "../../engine/engine.ts";
 import { countParameters } from "../../graph/flops.ts";
 import { contentHash, hostHash } from "../../graph/hash.ts";
+import { guardKernel } from "./kernel-failure.ts";
 
 export interface LoadedKernel {
   readonly hash: string;
@@ -85,7 +86,7 @@ export const loadKernel = async (engine: Engine, hash: string, artifact: Compile
     for (const name of kernelPrograms) {
       const program = artifact.programs[name];
       const bytes = new Uint8Array(Buffer.from(program.bytes, "base64"));
-      programs[name] = await engine.load({ engine: engine.name, engineVersion: engine.version, bytes });
+      programs[name] = guardKernel(await engine.load({ engine: engine.name, engineVersion: engine.version, bytes }));
       flops[name] = program.flops;
     }
   } catch (error) {

@@ -9,19 +9,15 @@ import type { BatchCursorState, DatasetBuffers } from "../../contracts/dataset.t
 import type { Tensor } from "../../contracts/graph.ts";
 import type { OptimizerConfig } from "../../contracts/optimizer.ts";
 import type { RandomSource } from "../../contracts/ports.ts";
-import { BatchCursor, fillBatch } from "../../data/batches.ts";
+import { BatchCursor, fillTrainingBatch } from "../../data/batches.ts";
 import type { Executable } from "../../engine/engine.ts";
 import { optimizerScalars } from "../../graph/optimizers.ts";
 import { restoreRandom } from "../../graph/random.ts";
 import { updatedName } from "../../graph/step.ts";
 import type { LearnerState } from "../session-state.ts";
+import { type Batch, makeBatch, zerosFor } from "./batch.ts";
 
 export type TensorMap = ReadonlyMap<string, Tensor>;
-
-export interface Batch {
-  readonly x: Tensor;
-  readonly y: Tensor;
-}
 
 export interface StepResult {
   readonly loss: number;
@@ -58,12 +54,6 @@ export const bytesOf = (tensors: TensorMap): number => {
   return bytes;
 };
 
-const zeros = (shape: readonly number[]): Tensor => ({
-  dtype: "float32",
-  shape,
-  data: new Float32Array(shape.reduce((product, dim) => product * dim, 1)),
-});
-
 export const scalar = (value: number): Tensor => ({ dtype: "float32", shape: [], data: Float32Array.of(value) });
 
 const scalarInput = /^(?:stepSize|epsilon|decay):(.+)$/;
@@ -93,9 +83,9 @@ export class Learner {
     this.#tensors = new Map(tensors);
     const outputs = new Set(executable.outputs.map(({ name }) => name));
     const changed = executable.inputs.filter(({ name }) => outputs.has(updatedName(name)));
-    for (const { name, shape } of changed) {
-      if (!this.#tensors.has(name)) this.#tensors.set(name, zeros(shape));
-      this.#spare.set(name, zeros(shape));
+    for (const port of changed) {
+      if (!this.#tensors.has(port.name)) this.#tensors.set(port.name, zerosFor(port));
+      this.#spare.set(port.name, zerosFor(port));
     }
     this.#changed = changed.map(({ name }) => name);
     this.#cohorts = [...new Set(executable.inputs.flatMap(({ name }) => scalarInput.exec(name)?.[1] ?? []))];
@@ -103,8 +93,7 @@ export class Learner {
     this.#cursor = BatchCursor.restore(state.cursor, restoreRandom);
     this.#random = restoreRandom(state.random);
     this.#hostStep = state.hostStep;
-    const [x, y] = ["x", "y"].map((name) => executable.inputs.find((port) => port.name === name)!.shape);
-    this.#batch = { x: zeros(x!), y: { dtype: "int32", shape: y!, data: new Int32Array(y![0]!) } };
+    this.#batch = makeBatch(executable.inputs);
   }
 
   /** T2: valid until the next step. */
@@ -138,13 +127,7 @@ export class Learner {
 
   /** The next batch of this learner's order; its memory is reused by the next call. */
   nextBatch(): Batch {
-    fillBatch(
-      this.#options.dataset,
-      "train",
-      this.#cursor.next(),
-      this.#batch.x.data as Float32Array,
-      this.#batch.y.data as Int32Array,
-    );
+    fillTrainingBatch(this.#options.dataset, this.#cursor, this.#batch.x.data, this.#batch.y.data);
     return this.#batch;
   }
 
@@ -195,7 +178,7 @@ export class Learner {
 
 /** Uniform draws in [0, 1): what is left of a step's inputs are its dropout masks. */
 const draws = (shape: readonly number[], random: RandomSource): Tensor => {
-  const tensor = zeros(shape);
+  const tensor = zerosFor({ dtype: "float32", shape });
   for (let index = 0; index < tensor.data.length; index++) tensor.data[index] = random.uniform();
   return tensor;
 };

@@ -1,19 +1,22 @@
 /** How a kernel comes into trial: gate 1, loading or a hit in the cache, first parameters, gate 2. */
 import { ContractError, describeError } from "../../contracts/errors.ts";
+import type { Tensor } from "../../contracts/graph.ts";
 import type { KernelMeasurement } from "../../contracts/measure.ts";
 import type { BoundaryAction } from "../../contracts/plan.ts";
 import type { RandomSource } from "../../contracts/ports.ts";
 import { initializeParameters } from "../../graph/initialize.ts";
 import { alphaInput } from "../../graph/rewrite.ts";
 import type { KernelArtifacts, OpenRequest } from "../lane.ts";
-import type { TrialState } from "../session-state.ts";
+import type { LearnerState, TrialState } from "../session-state.ts";
 import { dryRun, dryRunFlops } from "./dry-run.ts";
 import type { HostTraining } from "./host-training.ts";
+import { KernelFailure } from "./kernel-failure.ts";
 import type { KernelExpectation, LoadedKernel } from "./kernels.ts";
 import { KernelCache, loadKernel, misfits, staticProblems } from "./kernels.ts";
 import type { Learner, TensorMap } from "./learner.ts";
 import { scalar, startCursor } from "./learner.ts";
 import type { SessionPorts } from "./ports.ts";
+import { tinyStart } from "./tiny-start.ts";
 import { Trial } from "./trial.ts";
 
 type LoadAction = Extract<BoundaryAction, { kind: "load_kernel" }>;
@@ -74,25 +77,76 @@ export const createKernelDock = (
   const openTrial = (kernel: LoadedKernel, learner: Learner, host: HostTraining): Trial =>
     new Trial({ kernel, learner, host, dataset, ledger: host.ledger, config: spec.morphogenetic });
 
-  const freshTrial = (kernel: LoadedKernel, { seedId }: LoadAction, epoch: number, host: HostTraining): Trial => {
+  /** First parameters of a kernel; absent where TINY's could not be measured. */
+  const firstParameters = async (
+    kernel: LoadedKernel,
+    stream: RandomSource,
+    host: HostTraining,
+    state: LearnerState,
+  ): Promise<Map<string, Tensor> | undefined> => {
+    const added = kernel.foldedHost.graph.parameters.filter(({ cohort }) => cohort === kernel.key.seedId);
+    const drawn = initializeParameters(added, stream.fork("parameters"));
+    if (kernel.key.request.initialization !== "tiny") return drawn;
+    const cursor = startCursor(dataset, spec.batchSize, stream.fork("moments"));
+    const { blueprint, signal } = spec.morphogenetic;
+    const learner = host.learnerOf(kernel.programs.kernelStep, drawn, { ...state, cursor });
+    const sources = { engine, kernel, host: host.set.host, learner, hostTensors: host.learner.tensors, ledger: host.ledger };
+    return tinyStart({ ...sources, batches: blueprint.tinyBatches, ridge: signal.ridge }, drawn);
+  };
+
+  const freshTrial = async (
+    kernel: LoadedKernel,
+    { seedId }: LoadAction,
+    epoch: number,
+    host: HostTraining,
+  ): Promise<Trial | undefined> => {
     const stream = growth.fork(`kernel:${seedId}:${epoch}`);
-    const added = kernel.foldedHost.graph.parameters.filter(({ cohort }) => cohort === seedId);
     const state = {
       cohortSteps: {},
       cursor: startCursor(dataset, spec.batchSize, stream.fork("batches")),
       random: [...stream.fork("dropout").state()],
       hostStep: host.learner.hostStep,
     };
-    const parameters = initializeParameters(added, stream.fork("parameters"));
-    return openTrial(kernel, host.learnerOf(kernel.programs.kernelStep, parameters, state), host);
+    const parameters = await firstParameters(kernel, stream, host, state);
+    return parameters && openTrial(kernel, host.learnerOf(kernel.programs.kernelStep, parameters, state), host);
   };
 
-  const gateTwo = async (trial: Trial, host: HostTraining) => {
+  /** A trial whose kernel could not be started is none; `problems` says why. */
+  const startTrial = async (
+    kernel: LoadedKernel,
+    action: LoadAction,
+    epoch: number,
+    host: HostTraining,
+    problems: string[],
+  ): Promise<Trial | undefined> => {
+    try {
+      const trial = await freshTrial(kernel, action, epoch, host);
+      if (trial === undefined) {
+        problems.push(
+          "kernel start: expected finite moments and FLOPs left to measure them for TINY, found none; start it with zero or lower blueprint.tinyBatches",
+        );
+      }
+      return trial;
+    } catch (error) {
+      if (!(error instanceof KernelFailure)) throw error;
+      problems.push(error.message);
+      return undefined;
+    }
+  };
+
+  const gateTwo = async (trial: Trial, host: HostTraining, problems: string[]) => {
     const flops = dryRunFlops(trial.kernel);
     if (!host.ledger.fits(flops)) return {};
     host.ledger.charge("gate", flops);
     const frozen = { ...Object.fromEntries(host.learner.tensors), [alphaInput(trial.seedId)]: scalar(1) };
-    return { dryRun: await dryRun(trial.kernel, trial.learner, frozen, host.set.host.classes, nowMs) };
+    try {
+      return { dryRun: await dryRun(trial.kernel, trial.learner, frozen, host.set.host.classes, nowMs) };
+    } catch (error) {
+      // The kernel is at fault: gate 1 says so and the host goes on.
+      if (!(error instanceof KernelFailure)) throw error;
+      problems.push(error.message);
+      return {};
+    }
   };
 
   return {
@@ -111,13 +165,14 @@ export const createKernelDock = (
         problems.push(describeError(error));
       }
       const loadMs = Math.max(0, nowMs() - startMs);
-      const trial = loaded && freshTrial(loaded.kernel, action, epoch, host);
+      const trial = loaded && (await startTrial(loaded.kernel, action, epoch, host, problems));
+      if (loaded !== undefined && trial === undefined) cache.release(loaded.kernel);
       const measurement: KernelMeasurement = {
         kind: "loaded",
         kernelHash: action.kernelHash,
         parameters: loaded?.kernel.parameters ?? 0,
         staticProblems: problems,
-        ...(trial === undefined ? {} : await gateTwo(trial, host)),
+        ...(trial === undefined ? {} : await gateTwo(trial, host, problems)),
         loadMs,
         cached: loaded?.cached ?? false,
       };

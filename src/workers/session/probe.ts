@@ -1,169 +1,161 @@
 /**
- * The programs behind the signal. Both read `x` [N, …], `y` [N], the host's parameters and random weights, and return small
- * matrices of second moments; the ridge regressions happen outside in float64.
- *
- * Random features of a cut: its values are flattened (feature maps are first averaged to at most 4 × 4 places, which keeps where
- * something is without thousands of inputs), projected by Gaussian weights [d, k], each projection standardised over the N samples,
- * shifted by a Gaussian bias and passed through ReLU. Standardising makes the features those of the activation's directions alone:
- * its scale and mean, which training changes all the time, drop out.
+ * The program behind the signals: one batch forward and back to the pre-activations, and of every layer small matrices of second moments.
+ * The regressions on them happen outside in float64.
  */
-import { GraphError } from "../../contracts/errors.ts";
-import type { GraphOutput, Host, Program } from "../../contracts/graph.ts";
+import type { GraphOutput, Host, HostLayer, Program } from "../../contracts/graph.ts";
+import { dimensionsCap } from "../../contracts/signal.ts";
 import { gradients } from "../../graph/autodiff.ts";
-import type { BoundInput } from "../../graph/bind.ts";
 import { openBinding } from "../../graph/bind.ts";
-import type { Emitter } from "../../graph/emitter.ts";
 import { assembleProgram } from "../../graph/program.ts";
+import { sizeOf } from "../../graph/shapes.ts";
 import { appendLoss } from "../../graph/step.ts";
-import type { Cut } from "./cuts.ts";
-import { cutsOf, foldedBypasses } from "./cuts.ts";
+import { blocksPerBatch } from "../../growth/signals/blocks.ts";
+import type { LayerCut } from "./cuts.ts";
+import { layerCuts } from "./cuts.ts";
+import type { Features } from "./probe-builder.ts";
+import { ProbeBuilder } from "./probe-builder.ts";
 
 export interface ProbeOptions {
   readonly host: Host;
-  /** N. */
+  /** N, rows of predictions. */
   readonly samples: number;
   /** k. */
   readonly features: number;
 }
 
-/** Names of the inputs that hold random weights: [d, k] per value of a cut, and [k]. */
-export const featureWeight = (cut: number, value: number): string => `features:${cut}:${value}`;
-export const featureBias = (cut: number): string => `features:${cut}:bias`;
-/** Scalar input that picks the cut a bypass would start from: 1 for that one and 0 for the others. */
-export const spanStart = (site: string): string => `from:${site}`;
+/** Samples in a batch of `samples` rows, a whole number of blocks. */
+export const probeBatch = ({ rows }: Pick<Host, "rows">, samples: number): number =>
+  Math.max(1, Math.floor(Math.ceil(samples / rows) / blocksPerBatch)) * blocksPerBatch;
 
-const gridMax = 4;
-/** Keeps a standardised projection finite where a layer is dead. */
-const varianceMin = 1e-12;
+/** Projections, features and gradient directions in the moments of `expressivity`. */
+export const expressivityWidths = { linear: 16, features: 16, gradient: 8 } as const;
 
-class ProbeBuilder {
-  readonly #b: Emitter;
-  readonly #samples: number;
-  readonly #features: number;
-  readonly inputs: BoundInput[] = [];
+/** Inputs that a unit sums over: dense weights are [inputs, units], convolutions OIHW. */
+const fanIn = (shape: readonly number[]): number => (shape.length === 2 ? shape[0]! : sizeOf(shape.slice(1)));
 
-  constructor(b: Emitter, samples: number, features: number) {
-    this.#b = b;
-    this.#samples = samples;
-    this.#features = features;
+/** A cut's place in the program's outputs: layers that meet there share it. */
+export const cutKey = (values: readonly string[]): string => values.join(" ");
+
+/** The layers whose values have an entry for each row of predictions. Others are not measured. */
+export const measuredCuts = (host: Host, probe: Pick<ProbeBuilder, "isReadable">): LayerCut[] =>
+  layerCuts(host).filter(({ layer, before, behind }) =>
+    [...before, ...behind, layer.preActivation].every((value) => probe.isReadable(value)),
+  );
+
+class SignalBuilder {
+  readonly #host: Host;
+  readonly #probe: ProbeBuilder;
+  readonly #error: string;
+  readonly #cuts = new Map<string, Features>();
+  readonly outputs: GraphOutput[] = [];
+
+  constructor(host: Host, probe: ProbeBuilder, error: string) {
+    this.#host = host;
+    this.#probe = probe;
+    this.#error = error;
   }
 
-  input(name: string, shape: readonly number[]): string {
-    this.inputs.push({ name, dtype: "float32", shape });
-    return this.#b.declare(name, { dtype: "float32", shape });
+  output(name: string, value: string): void {
+    this.outputs.push({ name, value });
   }
 
-  /** x − its mean over the samples. */
-  centre(x: string): string {
-    return this.#b.sub(x, this.#b.mean(x, [0], true));
+  /** Sums of [features | 1 | error] in each block, [blocks, p, p]; once for each cut. */
+  cut(values: readonly string[]): Features {
+    const key = cutKey(values);
+    const known = this.#cuts.get(key);
+    if (known !== undefined) return known;
+    const { b, binding, rowCount } = this.#probe;
+    b.scope = `probe/cut${this.#cuts.size}`;
+    const features = this.#probe.features(`cut${this.#cuts.size}`, values.map(binding.resolve));
+    const ones = b.emit("fill", [], { value: 1, shape: [rowCount, 1] });
+    const joint = b.emit("concat", [this.#probe.centre(features.values), ones, this.#error], { axis: 1 });
+    const size = b.type(joint).shape[1]!;
+    const blocks = b.reshape(joint, [blocksPerBatch, rowCount / blocksPerBatch, size]);
+    this.output(`cut:${key}`, b.matMul(blocks, blocks, true));
+    this.#cuts.set(key, features);
+    return features;
   }
 
-  /** aᵀb / N. */
-  moment(a: string, b: string): string {
-    return this.#b.mul(this.#b.matMul(a, b, true), this.#b.scalar(1 / this.#samples));
+  layer({ layer, before, behind }: LayerCut, slope: string): void {
+    const probe = this.#probe;
+    const { b, binding } = probe;
+    const input = this.cut(before);
+    this.cut(behind);
+    b.scope = `probe/${layer.name}`;
+    const [read, made] = [binding.resolve(layer.input), binding.resolve(layer.output)];
+    const few = input.raw === undefined ? undefined : b.emit("slice", [input.raw], { starts: [0, 0], ends: [-1, dimensionsCap] });
+    const seen = few === undefined ? undefined : probe.centre(few);
+    const arriving = seen === undefined ? probe.sketch(`input:${layer.name}`, read) : probe.moment(seen, seen);
+    this.output(`input:${layer.name}`, arriving);
+    this.output(`preActivation:${layer.name}`, probe.sketch(`preActivation:${layer.name}`, binding.resolve(layer.preActivation)));
+    this.output(`variances:${layer.name}`, probe.unitVariances(made));
+    const rows = probe.narrow(`spread:${layer.name}`, probe.centre(probe.places(made)));
+    this.output(`trace:${layer.name}`, probe.scale(probe.squares(rows), 1 / b.type(rows).shape[0]!));
+    this.output(`covariance:${layer.name}`, probe.squares(probe.moment(rows, rows)));
+    this.#gradient(layer, few ?? probe.project(`gradient:${layer.name}`, probe.vectors(read), dimensionsCap), slope);
+    this.#expressivity(layer, input, slope);
   }
 
-  /** [N, …] → [N, d], feature maps averaged to at most `places` × `places`. */
-  flatten(value: string, places: number): string {
-    const b = this.#b;
-    const shape = b.type(value).shape;
-    if (shape.length === 2) return value;
-    if (shape.length !== 4) throw new GraphError(`probe of ${value}: expected a rank of 2 or 4, found ${shape.length}`);
-    const size = (dim: number): number => Math.max(1, Math.floor(dim / places));
-    const kernelSize: [number, number] = [size(shape[2]!), size(shape[3]!)];
-    const pooled = b.emit("avgPool2d", [value], { kernelSize, strides: kernelSize, pads: [0, 0, 0, 0] });
-    const [, channels, height, width] = b.type(pooled).shape;
-    return b.reshape(pooled, [this.#samples, channels! * height! * width!]);
+  /** ‖∂L/∂W‖² from Gaussian projections of what the layer reads, which keep it in expectation; places of maps are taken together. */
+  #gradient(layer: HostLayer, seen: string, slope: string): void {
+    const probe = this.#probe;
+    const { b } = probe;
+    const product = b.matMul(seen, probe.vectors(slope, "sum"), true);
+    const columns = b.type(seen).shape[1]!;
+    this.output(`gradient:${layer.name}`, probe.scale(probe.squares(product), 1 / (columns * probe.rowCount ** 2)));
+    const weights = this.#host.graph.parameters.filter(({ name, shape }) => layer.parameters.includes(name) && shape.length >= 2);
+    const sum = (values: readonly string[]): string =>
+      values.length === 0 ? b.scalar(0) : values.reduce((total, each) => b.add(total, each));
+    const squares = weights.map(({ name }) => probe.squares(name));
+    const gains = weights.map(({ shape }, index) =>
+      probe.scale(squares[index]!, fanIn(shape) / (2 * sizeOf(shape) * weights.length)),
+    );
+    this.output(`weight:${layer.name}`, sum(squares));
+    this.output(`gain:${layer.name}`, sum(gains));
+    this.output(`fisher:${layer.name}`, probe.scale(probe.squares(slope), 1 / sizeOf(b.type(slope).shape)));
   }
 
-  /** Features of a cut, not centred, [N, k]. */
-  featuresOf(cut: Cut, index: number): string {
-    const b = this.#b;
-    b.scope = `probe/features${index}`;
-    const projections = cut.values.map((value, position) => {
-      const flat = this.flatten(value, gridMax);
-      const weight = this.input(featureWeight(index, position), [b.type(flat).shape[1]!, this.#features]);
-      return this.#standardise(b.matMul(flat, weight));
-    });
-    const sum = projections.reduce((total, projection) => b.add(total, projection));
-    const scaled = projections.length === 1 ? sum : b.mul(sum, b.scalar(1 / Math.sqrt(projections.length)));
-    return b.unary("relu", b.add(scaled, this.input(featureBias(index), [this.#features])));
-  }
-
-  #standardise(x: string): string {
-    const b = this.#b;
-    const centred = this.centre(x);
-    const variance = b.mean(b.mul(centred, centred), [0], true);
-    return b.div(centred, b.unary("sqrt", b.add(variance, b.scalar(varianceMin))));
+  #expressivity(layer: HostLayer, input: Features, slope: string): void {
+    const probe = this.#probe;
+    const { b } = probe;
+    const { linear, features, gradient } = expressivityWidths;
+    const first = (x: string, count: number): string => b.emit("slice", [x], { starts: [0, 0], ends: [-1, count] });
+    const steepness = probe.vectors(slope, "sum");
+    const directions = b.matMul(steepness, probe.normal(`slope:${layer.name}`, [b.type(steepness).shape[1]!, gradient]));
+    const joint = b.emit("concat", [first(input.projections, linear), first(input.values, features), directions], { axis: 1 });
+    const centred = probe.centre(joint);
+    this.output(`expressivity:${layer.name}`, probe.moment(centred, centred));
   }
 }
 
-/** Outputs: `gram:<i>` [k, k] and `cross:<i>` [k, classes] of each cut, `power` and `errorPower` (mean ‖err‖², centred and not). */
-export const signalProgram = ({ host, samples, features }: ProbeOptions): Program => {
-  const binding = openBinding(host.graph, { batch: samples, mode: "eval" });
-  const { logits, labels } = appendLoss(binding, host.graph, samples);
-  const b = binding.emitter;
-  const probe = new ProbeBuilder(b, samples, features);
-  b.scope = "probe/error";
-  const error = b.sub(
-    b.emit("oneHot", [labels.name], { depth: host.classes }),
-    b.emit("softmax", [logits], { axis: b.type(logits).shape.length - 1 }),
-  );
-  const centredError = probe.centre(error);
-  const power = (value: string): string => b.mul(b.sum(b.mul(value, value), [0, 1], false), b.scalar(1 / samples));
-  const outputs: GraphOutput[] = [
-    { name: "errorPower", value: power(error) },
-    { name: "power", value: power(centredError) },
-  ];
-  for (const [index, cut] of cutsOf(host).entries()) {
-    const centred = probe.centre(probe.featuresOf({ ...cut, values: cut.values.map(binding.resolve) }, index));
-    b.scope = `probe/moments${index}`;
-    outputs.push(
-      { name: `gram:${index}`, value: probe.moment(centred, centred) },
-      { name: `cross:${index}`, value: probe.moment(centred, centredError) },
-    );
-  }
-  return assembleProgram(binding, outputs, [labels, ...probe.inputs]);
-};
-
 /**
- * Moments for the energy of spans that start at one cut, picked by the `from:<site>` scalars, and end at each later layer.
- * Outputs: `candidate` [k, k], and for each layer q: `present:<q>` [d, d], `overlap:<q>` [d, k], `presentGradient:<q>` [d, m],
- * `candidateGradient:<q>` [k, m]. dL/dz of a feature map is summed over its places and what the layer reads is averaged over them.
+ * Reads `x`, `y`, the parameters and standard normal draws (`random:…`). Outputs: `loss`, `errorPower`, `cut:<values>` [blocks, p, p] for each
+ * cut, and of each hidden layer `input:`, `preActivation:` [s, s], `variances:` [d], `trace:`, `covariance:`, `gradient:`, `weight:`, `gain:`, `fisher:`
+ * [], `expressivity:`; `bypass:<value>` [s, s] for each folded bypass.
  */
-export const spanProgram = ({ host, samples, features }: ProbeOptions): Program => {
-  const binding = openBinding(host.graph, { batch: samples, mode: "eval" });
-  const { perSample, labels } = appendLoss(binding, host.graph, samples);
+export const signalProgram = ({ host, samples, features }: ProbeOptions): Program => {
+  const batch = probeBatch(host, samples);
+  const binding = openBinding(host.graph, { batch, mode: "eval" });
+  const { logits, labels, perSample } = appendLoss(binding, host, batch);
   const b = binding.emitter;
-  const probe = new ProbeBuilder(b, samples, features);
-  b.scope = "probe/loss";
-  const targets = host.layers.slice(1);
-  const preActivations = targets.map((layer) => binding.resolve(layer.preActivation));
-  const slopes = gradients(b, b.sum(perSample, [0], false), preActivations);
-  const starts = host.layers.flatMap((layer, index) => (layer.kind === "output" ? [] : [{ layer, index }]));
-  const chosen = starts
-    .map(({ layer, index }) => {
-      const values = probe.featuresOf({ values: [binding.resolve(layer.input)] }, index);
-      return b.mul(values, probe.input(spanStart(layer.name), []));
-    })
-    .reduce((total, values) => b.add(total, values));
-  b.scope = "probe/candidate";
-  const candidate = probe.centre(chosen);
-  const outputs: GraphOutput[] = [{ name: "candidate", value: probe.moment(candidate, candidate) }];
-  const bypasses = foldedBypasses(host);
-  for (const [position, layer] of targets.entries()) {
-    b.scope = `probe/${layer.name}`;
-    const added = bypasses.filter(({ to }) => to === position + 1).map(({ hidden }) => hidden);
-    const read = [layer.input, ...added].map((value) => probe.flatten(binding.resolve(value), 1));
-    const present = probe.centre(read.length === 1 ? read[0]! : b.emit("concat", read, { axis: 1 }));
-    const slope = slopes.get(preActivations[position]!)!;
-    const gradient = b.type(slope).shape.length === 4 ? b.sum(slope, [2, 3], false) : slope;
-    outputs.push(
-      { name: `present:${layer.name}`, value: probe.moment(present, present) },
-      { name: `overlap:${layer.name}`, value: probe.moment(present, candidate) },
-      { name: `presentGradient:${layer.name}`, value: probe.moment(present, gradient) },
-      { name: `candidateGradient:${layer.name}`, value: probe.moment(candidate, gradient) },
-    );
+  const probe = new ProbeBuilder(binding, batch, host.rows, features);
+  const cuts = measuredCuts(host, probe);
+  b.scope = "probe/error";
+  const loss = b.sum(perSample, [0], false);
+  const values = cuts.map(({ layer }) => binding.resolve(layer.preActivation));
+  const slopes = gradients(b, loss, values);
+  b.scope = "probe/error";
+  const error =
+    host.task === "classification"
+      ? b.sub(b.emit("oneHot", [labels.name], { depth: host.classes }), b.emit("softmax", [logits], { axis: 1 }))
+      : b.sub(labels.name, logits);
+  const builder = new SignalBuilder(host, probe, probe.centre(error));
+  builder.output("loss", probe.scale(loss, 1 / batch));
+  builder.output("errorPower", probe.scale(probe.squares(error), 1 / probe.rowCount));
+  for (const [index, cut] of cuts.entries()) builder.layer(cut, slopes.get(values[index]!)!);
+  b.scope = "probe/bypass";
+  for (const hidden of new Set(cuts.flatMap(({ past }) => past))) {
+    builder.output(`bypass:${hidden}`, probe.sketch(`bypass:${hidden}`, binding.resolve(hidden)));
   }
-  return assembleProgram(binding, outputs, [labels, ...probe.inputs]);
+  return assembleProgram(binding, builder.outputs, [labels, ...probe.inputs]);
 };

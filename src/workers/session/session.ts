@@ -4,7 +4,7 @@
  * K1 From `load_kernel` to the verdict the host's tensors, cursor and step count stay as they were, byte for byte.
  * K2 After a discard the host goes on bit-equal to a run that never tried: as it was frozen, or from the twin.
  * K3 A rollback restores the last good host bit for bit and takes the trial away; FLOPs stay spent.
- * K4 The charged FLOPs never exceed `hostSteps` steps of the host that the run began with.
+ * K4 The charged FLOPs never exceed `flopsMax`, or else what `hostSteps` steps of the undamaged host cost.
  * K5 A window that the stop flag ended stays open: the same plan continues it, another one closes it.
  * K6 `snapshot` and `restore` carry all of this: a restored session goes on bit-equal.
  * K7 Test samples are read once, by `test`.
@@ -12,13 +12,11 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { ContractError, InputError } from "../../contracts/errors.ts";
-import type { Host, Tensor } from "../../contracts/graph.ts";
-import type { Signal, Validation } from "../../contracts/measure.ts";
+import type { Host } from "../../contracts/graph.ts";
+import type { Validation } from "../../contracts/measure.ts";
 import type { BoundaryAction, EpochPlan, EpochResult, SessionStatus } from "../../contracts/plan.ts";
-import type { RandomSource } from "../../contracts/ports.ts";
-import { initializeParameters } from "../../graph/initialize.ts";
+import type { Signal } from "../../contracts/signal.ts";
 import { createRandom } from "../../graph/random.ts";
-import { damagedLayer, damageLayer } from "../../growth/damage.ts";
 import type { KernelArtifacts, OpenRequest } from "../lane.ts";
 import type { SessionSnapshot } from "../session-state.ts";
 import { toValidation } from "./evaluation.ts";
@@ -30,23 +28,13 @@ import { startCursor } from "./learner.ts";
 import type { KernelDock } from "./loading.ts";
 import { createKernelDock } from "./loading.ts";
 import type { SessionPorts } from "./ports.ts";
-import { buildHost } from "./programs.ts";
 import { SignalProbe } from "./signal.ts";
 import { decodeSnapshot, encodeSnapshot } from "./snapshot.ts";
+import { type StartingPoint, startingPoint } from "./starting-point.ts";
 import type { Trial } from "./trial.ts";
 import { TrainingWindow } from "./window.ts";
 
 type ActionOf<K extends BoundaryAction["kind"]> = Extract<BoundaryAction, { kind: K }>;
-
-/** Fresh parameters, damaged where the spec says so. */
-const firstParameters = ({ spec }: OpenRequest, { host }: HostSet, root: RandomSource) => {
-  const parameters = initializeParameters(host.graph.parameters, root.fork("parameters"));
-  if (spec.damage === undefined) return { parameters, damagedSite: undefined };
-  const stream = root.fork("damage");
-  const layer = damagedLayer(host.layers, spec.damage, stream);
-  const damaged: ReadonlyMap<string, Tensor> = damageLayer(layer, parameters, spec.damage, stream);
-  return { parameters: new Map([...parameters, ...damaged]), damagedSite: layer.name };
-};
 
 export class Session {
   readonly #request: OpenRequest;
@@ -54,7 +42,7 @@ export class Session {
   readonly #probe: SignalProbe;
   readonly #dock: KernelDock;
   readonly #first: HostSet;
-  readonly #damagedSite: string | undefined;
+  readonly #damagedSites: readonly string[];
   #host: HostTraining;
   #trial: Trial | undefined;
   #window: TrainingWindow | undefined;
@@ -74,16 +62,17 @@ export class Session {
     }
     const { optimizer, batchSize } = spec;
     const options = { optimizer, batchSize, signalSamples: samples, signalFeatures: features };
-    const set = await openHost(ports.engine, buildHost(spec.model, dataset), options);
+    const start = startingPoint(request, createRandom(spec.randomSeed));
+    const set = await openHost(ports.engine, start.host, options);
     try {
-      return new Session(request, ports, set);
+      return new Session(request, ports, set, start);
     } catch (error) {
       await disposeHost(set);
       throw error;
     }
   }
 
-  private constructor(request: OpenRequest, ports: SessionPorts, set: HostSet) {
+  private constructor(request: OpenRequest, ports: SessionPorts, set: HostSet, start: StartingPoint) {
     const { spec, dataset } = request;
     const root = createRandom(spec.randomSeed);
     const growth = root.fork("growth"); // K8
@@ -92,16 +81,15 @@ export class Session {
     this.#first = set;
     this.#probe = new SignalProbe(growth.fork("signal"));
     this.#dock = createKernelDock(request, ports, growth);
-    const { parameters, damagedSite } = firstParameters(request, set, root);
-    this.#damagedSite = damagedSite;
+    this.#damagedSites = start.damagedSites;
     const state = {
       cohortSteps: {},
       cursor: startCursor(dataset, spec.batchSize, root.fork("batches")),
       random: [...root.fork("dropout").state()],
       hostStep: 0,
     };
-    const ledger = new FlopsLedger(spec.hostSteps * set.flops.step); // K4
-    this.#host = new HostTraining(this.#hostOptions, { set, tensors: parameters, state }, ledger);
+    const ledger = new FlopsLedger(spec.flopsMax ?? spec.hostSteps * (start.undamagedStepFlops ?? set.flops.step)); // K4
+    this.#host = new HostTraining(this.#hostOptions, { set, tensors: start.parameters, state }, ledger);
   }
 
   get status(): SessionStatus {
@@ -111,7 +99,7 @@ export class Session {
       epoch: this.#epoch,
       hostStep: learner.hostStep,
       host: set.summary,
-      ...(this.#damagedSite === undefined ? {} : { damagedSite: this.#damagedSite }),
+      damagedSites: [...this.#damagedSites],
       flopsMax: ledger.flopsMax,
       flops: ledger.account,
       ...(this.#lastResult === undefined ? {} : { lastResult: this.#lastResult }),
@@ -296,7 +284,7 @@ export class Session {
   async #measure({ plan, anomalies }: TrainingWindow): Promise<{ validation?: Validation; signal?: Signal }> {
     if (plan.work.kind !== "host" || anomalies.length > 0) return {};
     const validation = await this.#host.validate();
-    const signal = plan.measureSignal ? await this.#host.signal() : undefined;
+    const signal = plan.measureSignal ? await this.#host.signal(plan.signalBatches ?? 1) : undefined;
     return { ...(validation === undefined ? {} : { validation }), ...(signal === undefined ? {} : { signal }) };
   }
 

@@ -1,21 +1,31 @@
 /**
- * Measures the signal on a host as it stands: N training samples drawn afresh for each check, random features fixed for the session.
+ * Measures the signals of a host as it stands: N training rows drawn afresh for each check, random features fixed for the session.
  *
- * Fresh samples make two checks independent evidence. Fixed features make them comparable, and cost nothing after the first.
+ * Fresh samples make two checks independent evidence. Fixed features make them comparable, and cost nothing after the first. Several batches
+ * are pooled where one could not tell two layers apart.
  */
+
+import type { MorphogeneticConfig } from "../../contracts/config.ts";
 import type { DatasetBuffers } from "../../contracts/dataset.ts";
 import type { Host, Tensor } from "../../contracts/graph.ts";
-import type { Signal, SpanEnergy } from "../../contracts/measure.ts";
 import type { RandomSource } from "../../contracts/ports.ts";
+import { type Signal, type SpanEnergy, worstLayer } from "../../contracts/signal.ts";
 import { fillBatch, shuffledIndices } from "../../data/batches.ts";
 import type { Executable } from "../../engine/engine.ts";
-import { explainedErrorGaps, largestGap } from "../../growth/explained-error.ts";
+import { legalTargets } from "../../graph/spans.ts";
 import type { DenseMatrix } from "../../growth/linear-algebra.ts";
+import type { BlockMoments } from "../../growth/signals/blocks.ts";
+import { generalizationGap } from "../../growth/signals/generalization.ts";
+import { type LayerReading, layerSignals } from "../../growth/signals/index.ts";
 import { spanEnergy } from "../../growth/span-energy.ts";
-import { cutsOf } from "./cuts.ts";
-import { feedsFor, makeBatch } from "./evaluation.ts";
+import { type Batch, makeBatch } from "./batch.ts";
+import type { LayerCut } from "./cuts.ts";
+import { layerCuts } from "./cuts.ts";
+import { feedsFor } from "./evaluation.ts";
 import { scalar } from "./learner.ts";
-import { spanStart } from "./probe.ts";
+import { cutKey, expressivityWidths } from "./probe.ts";
+import { randomPrefix } from "./probe-builder.ts";
+import { spanStart } from "./span-probe.ts";
 
 export interface SignalSources {
   readonly host: Host;
@@ -23,17 +33,97 @@ export interface SignalSources {
   readonly spans: Executable;
   readonly tensors: Readonly<Record<string, Tensor>>;
   readonly dataset: DatasetBuffers;
-  readonly ridge: number;
-  /** Spans are worth measuring from this gap on. */
-  readonly gapMin: number;
+  readonly config: Pick<MorphogeneticConfig, "signal" | "trigger">;
+  /** Batches to pool. */
+  readonly batches: number;
+  readonly validationLoss?: number;
 }
 
 export interface SignalReading {
   readonly signal: Signal | undefined;
+  /** Batches that were measured. */
+  readonly ran: number;
   readonly ranSpans: boolean;
 }
 
-const matrix = (tensor: Tensor): DenseMatrix => ({ rows: tensor.shape[0]!, columns: tensor.shape[1]!, data: tensor.data });
+type Outputs = Readonly<Record<string, Tensor>>;
+
+const matrix = ({ shape, data }: Pick<Tensor, "shape" | "data">): DenseMatrix => ({ rows: shape[0]!, columns: shape[1]!, data });
+
+/** Reads layers out of the outputs of one run or of several, which count alike. */
+class Readings {
+  readonly #runs: readonly Outputs[];
+  readonly #targets: number;
+  readonly #moments = new Map<string, BlockMoments>();
+
+  constructor(runs: readonly Outputs[], targets: number) {
+    this.#runs = runs;
+    this.#targets = targets;
+  }
+
+  has(name: string): boolean {
+    return this.#runs[0]?.[name] !== undefined;
+  }
+
+  /** Mean over the runs. */
+  #pooled(name: string): { readonly shape: readonly number[]; readonly data: Float64Array } {
+    const [first, ...rest] = this.#runs.map((run) => run[name]!);
+    const data = Float64Array.from(first!.data);
+    for (const { data: more } of rest) for (let index = 0; index < data.length; index++) data[index]! += more[index]!;
+    for (let index = 0; index < data.length; index++) data[index]! /= this.#runs.length;
+    return { shape: first!.shape, data };
+  }
+
+  #matrix(name: string): DenseMatrix {
+    const { shape, data } = this.#pooled(name);
+    return { rows: shape[0]!, columns: shape[1]!, data };
+  }
+
+  scalar(name: string): number {
+    return this.#pooled(name).data[0]!;
+  }
+
+  #cut(values: readonly string[]): BlockMoments {
+    const key = cutKey(values);
+    const known = this.#moments.get(key);
+    if (known !== undefined) return known;
+    const blocks = this.#runs.flatMap((run) => {
+      const { shape, data } = run[`cut:${key}`]!;
+      const size = shape[1]! * shape[2]!;
+      return Array.from({ length: shape[0]! }, (_, block) => data.subarray(block * size, (block + 1) * size));
+    });
+    const width = this.#runs[0]![`cut:${key}`]!.shape[1]!;
+    const moments = { features: width - 1 - this.#targets, targets: this.#targets, blocks };
+    this.#moments.set(key, moments);
+    return moments;
+  }
+
+  layer({ layer: { name }, before, behind, past }: LayerCut, taps: number): LayerReading {
+    const { linear, features } = expressivityWidths;
+    return {
+      input: this.#cut(before),
+      output: this.#cut(behind),
+      inputSketch: this.#matrix(`input:${name}`),
+      preActivationSketch: this.#matrix(`preActivation:${name}`),
+      bypassSketches: past.map((hidden) => this.#matrix(`bypass:${hidden}`)),
+      taps,
+      unitVariances: this.#pooled(`variances:${name}`).data,
+      covarianceTrace: this.scalar(`trace:${name}`),
+      covarianceSquares: this.scalar(`covariance:${name}`),
+      gradientSquares: this.scalar(`gradient:${name}`),
+      weightSquares: this.scalar(`weight:${name}`),
+      weightGainSquares: this.scalar(`gain:${name}`),
+      preActivationGradientSquares: this.scalar(`fisher:${name}`),
+      expressivity: { moments: this.#matrix(`expressivity:${name}`), linear, features },
+    };
+  }
+}
+
+/** Places of its input that a convolution sums over for each channel. */
+const tapsOf = (host: Host, parameters: readonly string[]): number => {
+  const kernel = host.graph.parameters.find(({ name, shape }) => parameters.includes(name) && shape.length === 4);
+  return kernel === undefined ? 1 : kernel.shape[2]! * kernel.shape[3]!;
+};
 
 export class SignalProbe {
   readonly #random: RandomSource;
@@ -46,61 +136,70 @@ export class SignalProbe {
 
   /** @param check A label of this check, for example the host's step: equal labels draw equal samples. */
   async read(sources: SignalSources, check: string): Promise<SignalReading> {
-    const { host, signal: program, dataset, ridge } = sources;
-    const batch = this.#samples(program, dataset, check);
-    const feeds = { ...sources.tensors, x: batch.x, y: batch.y };
-    const result = await program.run(feedsFor(program, { ...feeds, ...this.#features(program) }));
-    const power = result["power"]!.data[0]!;
-    const cuts = cutsOf(host);
-    const moments = cuts.map((_, index) => ({
-      gram: matrix(result[`gram:${index}`]!),
-      cross: matrix(result[`cross:${index}`]!),
-      power,
-    }));
-    const sites = cuts.flatMap(({ site }) => site ?? []);
-    const layers = explainedErrorGaps(sites, moments, ridge);
-    if (layers === undefined) return { signal: undefined, ranSpans: false };
-    const largest = largestGap(layers);
-    const wanted = largest !== undefined && largest.gap > sources.gapMin;
-    const spans = wanted ? await this.#spans(sources, feeds, largest.site) : [];
-    return {
-      signal: { samples: batch.y.data.length, errorPower: result["errorPower"]!.data[0]!, layers, spans },
-      ranSpans: wanted,
+    const { host, signal: program, config } = sources;
+    const samples = this.#samples(program, sources, check);
+    const runs: Outputs[] = [];
+    for (const batch of samples) {
+      const feeds = { ...sources.tensors, x: batch.x, y: batch.y, ...this.#draws(program) };
+      runs.push(await program.run(feedsFor(program, feeds)));
+    }
+    const readings = new Readings(runs, host.classes);
+    const sites = layerCuts(host)
+      .filter(({ behind }) => readings.has(`cut:${cutKey(behind)}`))
+      .filter(({ layer }) => readings.has(`fisher:${layer.name}`))
+      .map((cut) => ({ site: cut.layer.name, reading: readings.layer(cut, tapsOf(host, cut.layer.parameters)) }));
+    const layers = layerSignals(sites, config.signal);
+    if (layers === undefined) return { signal: undefined, ran: runs.length, ranSpans: false };
+    const worst = worstLayer(layers, config.trigger);
+    const spans = worst === undefined ? [] : await this.#spans(sources, samples[0]!, worst.site);
+    const trainLoss = readings.scalar("loss");
+    const generalization = generalizationGap(trainLoss, sources.validationLoss);
+    const signal = {
+      samples: samples.length * samples[0]!.x.shape[0]! * host.rows,
+      errorPower: readings.scalar("errorPower"),
+      trainLoss,
+      ...(generalization === undefined ? {} : { generalizationGap: generalization }),
+      layers,
+      spans,
     };
+    return { signal, ran: runs.length, ranSpans: worst !== undefined };
   }
 
-  async #spans(sources: SignalSources, feeds: Readonly<Record<string, Tensor>>, from: string): Promise<SpanEnergy[]> {
-    const { host, spans: program, ridge } = sources;
+  async #spans(sources: SignalSources, { x, y }: Batch, from: string): Promise<SpanEnergy[]> {
+    const { host, spans: program, config } = sources;
     const starts = Object.fromEntries(host.layers.map(({ name }) => [spanStart(name), scalar(name === from ? 1 : 0)]));
-    const result = await program.run(feedsFor(program, { ...feeds, ...this.#features(program), ...starts }));
-    const candidate = matrix(result["candidate"]!);
-    const first = host.layers.findIndex(({ name }) => name === from);
-    return host.layers.slice(first + 1).flatMap(({ name: toSite }) => {
+    const result = await program.run(feedsFor(program, { ...sources.tensors, x, y, ...this.#draws(program), ...starts }));
+    return legalTargets(host, from).flatMap((toSite) => {
+      if (result[`present:${toSite}`] === undefined) return [];
       const moment = (kind: string): DenseMatrix => matrix(result[`${kind}:${toSite}`]!);
       const energy = spanEnergy(
         {
-          candidate,
+          candidate: matrix(result["candidate"]!),
           present: moment("present"),
           overlap: moment("overlap"),
           presentGradient: moment("presentGradient"),
           candidateGradient: moment("candidateGradient"),
         },
-        ridge,
+        config.signal.ridge,
       );
       return energy === undefined ? [] : [{ fromSite: from, toSite, energy }];
     });
   }
 
-  #samples(program: Executable, dataset: DatasetBuffers, check: string): { x: Tensor; y: Tensor } {
-    const shape = program.inputs.find(({ name }) => name === "x")!.shape;
-    const batch = makeBatch(shape);
+  /** Disjoint batches, as many of those that are asked for as the training samples fill. */
+  #samples(program: Executable, { dataset, batches }: SignalSources, check: string): Batch[] {
     const order = shuffledIndices(dataset.train.count, this.#random.fork(`samples:${check}`));
-    fillBatch(dataset, "train", order.subarray(0, shape[0]), batch.x.data as Float32Array, batch.y.data as Int32Array);
-    return batch;
+    const size = makeBatch(program.inputs).x.shape[0]!;
+    const count = Math.max(1, Math.min(batches, Math.floor(dataset.train.count / size)));
+    return Array.from({ length: count }, (_, index) => {
+      const batch = makeBatch(program.inputs);
+      fillBatch(dataset, "train", order.subarray(index * size, (index + 1) * size), batch.x.data, batch.y.data);
+      return batch;
+    });
   }
 
-  #features(program: Executable): Record<string, Tensor> {
-    const names = program.inputs.filter(({ name }) => name.startsWith("features:"));
+  #draws(program: Executable): Record<string, Tensor> {
+    const names = program.inputs.filter(({ name }) => name.startsWith(randomPrefix));
     return Object.fromEntries(names.map(({ name, shape }) => [name, this.#weight(name, shape)]));
   }
 

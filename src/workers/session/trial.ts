@@ -3,56 +3,30 @@
  *
  * K1 Until the verdict nothing here writes to the host: the kernel's step has no update for it, and the contest works on copies.
  * K2 The kernel draws from streams of its own; the host's cursor does not move.
- * K3 The grown copy and the twin start from the same snapshot, see the same batches in the same order, and get equal FLOPs: the
- *    twin takes the more steps, ⌊steps · FLOPs of a joint step / FLOPs of a host step⌋.
+ * K3 The governor's rule watches every step that is taken here; each window and each side starts it afresh.
  * K4 What could not be measured, for want of budget or because a loss was not finite, is absent.
+ * K5 A program of the kernel that throws ends the window as an anomaly and nothing else.
  */
-import type { MorphogeneticConfig } from "../../contracts/config.ts";
-import type { DatasetBuffers } from "../../contracts/dataset.ts";
 import type { Tensor } from "../../contracts/graph.ts";
 import type { KernelMeasurement } from "../../contracts/measure.ts";
 import type { Work } from "../../contracts/plan.ts";
 import type { Executable } from "../../engine/engine.ts";
 import { alphaInput } from "../../graph/rewrite.ts";
 import { alphaAt } from "../../growth/alpha.ts";
+import { initialGovernor, observeLoss, replayLosses } from "../../growth/governor.ts";
 import { pairedGain } from "../../growth/paired.ts";
 import { mean, relativeSlope } from "../../growth/statistics.ts";
 import type { LearnerState, TrialState } from "../session-state.ts";
-import type { SplitLosses } from "./evaluation.ts";
+import type { Contest, ContestOptions } from "./contest.ts";
+import { contestCost, contestStep, frozenContest, measureVerdict, openContest } from "./contest.ts";
 import { evaluateSplit, evaluationRuns, feedsFor } from "./evaluation.ts";
-import type { FlopsLedger } from "./flops.ts";
+import type { FlopsKind } from "./flops.ts";
+import { KernelFailure } from "./kernel-failure.ts";
 import type { LoadedKernel } from "./kernels.ts";
-import { allFinite, bytesOf, type Learner, scalar } from "./learner.ts";
-import type { TrainingWindow } from "./window.ts";
+import { allFinite, bytesOf, type Learner, type StepResult, scalar } from "./learner.ts";
+import type { LoopEnd, TrainingWindow } from "./window.ts";
 
-/** The host that a trial stands beside. */
-export interface FrozenHost {
-  readonly learner: Learner;
-  readonly stepFlops: number;
-  readonly evaluate: Executable;
-  readonly evaluateFlops: number;
-  /** Validation losses of the host as it stands; measured once while it is frozen. */
-  losses(): Promise<SplitLosses>;
-}
-
-export interface Contest {
-  readonly grown: Learner;
-  readonly twin: Learner;
-  grownSteps: number;
-  twinSteps: number;
-  grownFlops: number;
-  twinFlops: number;
-  complete: boolean;
-}
-
-export interface TrialOptions {
-  readonly kernel: LoadedKernel;
-  readonly learner: Learner;
-  readonly host: FrozenHost;
-  readonly dataset: DatasetBuffers;
-  readonly ledger: FlopsLedger;
-  readonly config: MorphogeneticConfig;
-}
+export type TrialOptions = ContestOptions;
 
 /** K4 */
 const measured = <K extends string>(name: K, value: number | undefined): { readonly [P in K]?: number } =>
@@ -101,9 +75,13 @@ export class Trial {
   }
 
   /** TRAINING: the kernel alone at alpha 1 on the task loss. */
-  async train(window: TrainingWindow, work: WorkOf<"train_kernel">): Promise<void> {
+  train(window: TrainingWindow, work: WorkOf<"train_kernel">): Promise<void> {
+    return this.#guarded(window, () => this.#train(window, work));
+  }
+
+  async #train(window: TrainingWindow, work: WorkOf<"train_kernel">): Promise<void> {
     const end = await this.#kernelSteps(window, work.steps, () => 1);
-    if (end === "interrupted") return;
+    if (end === "interrupted" || window.anomalies.length > 0) return;
     const finite = this.#finite(window);
     if (finite) this.trainingGradNorm = window.meanGradNorm;
     // Only the last window can pass the gate, so only that one pays for it.
@@ -116,14 +94,18 @@ export class Trial {
   }
 
   /** GRAFTING: alpha follows the schedule step by step and the kernel goes on learning. */
-  async graft(window: TrainingWindow, work: WorkOf<"graft">): Promise<void> {
+  graft(window: TrainingWindow, work: WorkOf<"graft">): Promise<void> {
+    return this.#guarded(window, () => this.#graft(window, work));
+  }
+
+  async #graft(window: TrainingWindow, work: WorkOf<"graft">): Promise<void> {
     const { schedule } = this.#options.config.grafting;
     const { progressFrom, progressTo, steps } = work;
     const end = await this.#kernelSteps(window, steps, (index) => {
       this.alpha = alphaAt(schedule, progressFrom + ((progressTo - progressFrom) * (index + 1)) / steps);
       return this.alpha;
     });
-    if (end === "interrupted") return;
+    if (end === "interrupted" || window.anomalies.length > 0) return;
     const finite = this.#finite(window);
     const grown = finite ? await this.#grownLosses(this.alpha, 1) : undefined;
     const without = mean((await this.#options.host.losses()).losses);
@@ -137,7 +119,11 @@ export class Trial {
   }
 
   /** STABILIZATION: forward passes over the kernel's next batches; nobody learns. */
-  async stabilize(window: TrainingWindow, work: WorkOf<"stabilize">): Promise<void> {
+  stabilize(window: TrainingWindow, work: WorkOf<"stabilize">): Promise<void> {
+    return this.#guarded(window, () => this.#stabilize(window, work));
+  }
+
+  async #stabilize(window: TrainingWindow, work: WorkOf<"stabilize">): Promise<void> {
     const { programs, flops } = this.kernel;
     const end = await window.run({
       steps: work.steps,
@@ -146,13 +132,11 @@ export class Trial {
       step: async () => {
         const batch = this.learner.nextBatch();
         const feeds = feedsFor(programs.grownEvaluate, { ...this.#tensors(1), x: batch.x, y: batch.y });
-        const loss = mean((await programs.grownEvaluate.run(feeds))["lossPerSample"]!.data);
-        window.losses.push(loss);
-        return { loss, gradNorm: 0 };
+        return { loss: mean((await programs.grownEvaluate.run(feeds))["lossPerSample"]!.data), gradNorm: 0 };
       },
-      goesOn: ({ loss }) => Number.isFinite(loss),
+      goesOn: this.#watch(window),
     });
-    if (end === "interrupted") return;
+    if (end === "interrupted" || window.anomalies.length > 0) return;
     const change = window.finite && window.steps === work.steps ? relativeSlope(window.losses) : undefined;
     const { meanLoss } = window;
     if (meanLoss === undefined) return; // K4
@@ -160,35 +144,56 @@ export class Trial {
   }
 
   /** EVALUATING: with and without on the same samples, exact because the host did not move. */
-  async evaluate(window: TrainingWindow): Promise<void> {
-    window.kernel = { kind: "evaluated", ...(await this.#screen(this.#options.config.evaluation.confidence, 1)) };
+  evaluate(window: TrainingWindow): Promise<void> {
+    return this.#guarded(window, async () => {
+      window.kernel = { kind: "evaluated", ...(await this.#screen(this.#options.config.evaluation.confidence, 1)) };
+    });
   }
 
-  /** FINE_TUNING: grown copy and twin, one after the other; then the verdict's measurement (K3). */
-  async fineTune(window: TrainingWindow, work: WorkOf<"fine_tune">): Promise<void> {
+  /** FINE_TUNING: grown copy and twin, one after the other; then the verdict's measurement. */
+  fineTune(window: TrainingWindow, work: WorkOf<"fine_tune">): Promise<void> {
+    return this.#guarded(window, () => this.#fineTune(window, work));
+  }
+
+  async #fineTune(window: TrainingWindow, work: WorkOf<"fine_tune">): Promise<void> {
     const { host, ledger, config } = this.#options;
-    const { jointStep, foldedEvaluate } = this.kernel.flops;
-    const twinSteps = Math.floor((work.steps * jointStep) / host.stepFlops);
-    const gateFlops = this.#runs * (foldedEvaluate + host.evaluateFlops);
-    const wanted = work.steps * jointStep + twinSteps * host.stepFlops + gateFlops;
-    if (this.contest === undefined && !ledger.fits(wanted)) {
-      window.kernel = { kind: "fine_tuned", finite: true, grownSteps: 0, twinSteps: 0 }; // K4
+    const cost = contestCost(this.#options, work.steps);
+    const steps = (): { grownSteps: number; twinSteps: number } => {
+      const { grownSteps, twinSteps } = this.contest ?? { grownSteps: 0, twinSteps: 0 };
+      return { grownSteps, twinSteps };
+    };
+    if (window.steps === 0 && !ledger.fits(cost.totalFlops)) {
+      window.kernel = { kind: "fine_tuned", finite: true, ...steps() }; // K4
       return;
     }
-    this.contest ??= this.#openContest();
-    const contest = this.contest;
-    const end = await window.run({
-      steps: work.steps + twinSteps,
-      kind: "trial",
-      flopsOf: (index) => (index < work.steps ? jointStep : host.stepFlops),
-      step: (index) => this.#contestStep(contest, index < work.steps),
-      goesOn: ({ loss }) => Number.isFinite(loss),
-    });
-    if (end === "interrupted") return;
-    contest.complete = window.steps === work.steps + twinSteps && allFinite(contest.twin.tensors);
+    let end: LoopEnd;
+    if (config.base === "frozen") {
+      end = await this.#kernelSteps(window, work.steps, () => 1, "trial");
+      if (end === "complete")
+        this.contest = frozenContest(this.#options, this.contest, work.steps, work.steps * cost.grownStepFlops);
+    } else {
+      this.contest ??= openContest(this.#options);
+      const contest = this.contest;
+      contest.complete = false;
+      end = await window.run({
+        steps: work.steps + cost.twinSteps,
+        kind: "trial",
+        flopsOf: (index) => (index < work.steps ? cost.grownStepFlops : host.stepFlops),
+        step: (index) => contestStep(contest, this.#options, index < work.steps),
+        goesOn: this.#watch(window, work.steps),
+      });
+    }
+    if (end === "interrupted" || window.anomalies.length > 0) return;
+    const { contest } = this;
+    if (contest === undefined) return; // K4
+    contest.complete = end === "complete" && allFinite(contest.twin.tensors);
     const finite = contest.complete && allFinite(contest.grown.tensors);
-    const gain = finite ? await this.#verdict(contest, config.fineTuning.confidence) : {};
-    window.kernel = { kind: "fine_tuned", finite, grownSteps: contest.grownSteps, twinSteps: contest.twinSteps, ...gain };
+    window.kernel = {
+      kind: "fine_tuned",
+      finite,
+      ...steps(),
+      ...(finite ? await measureVerdict(contest, this.#options, cost) : {}),
+    };
   }
 
   /** A contest that was cut short decides nothing. */
@@ -225,14 +230,38 @@ export class Trial {
     return window.finite && allFinite(this.learner.tensors);
   }
 
-  #kernelSteps(window: TrainingWindow, steps: number, alphaOf: (index: number) => number) {
+  /** K5 */
+  async #guarded(window: TrainingWindow, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof KernelFailure)) throw error;
+      window.kernel = undefined;
+      window.anomalies.push({ kind: "kernel_failed", step: window.steps, detail: error.message });
+    }
+  }
+
+  /** K3: whether the next step makes sense. `secondFrom` is the step at which the other side begins. */
+  #watch(window: TrainingWindow, secondFrom = Number.POSITIVE_INFINITY): (result: StepResult, index: number) => boolean {
+    const { governor: config } = this.#options.host;
+    let state = replayLosses(window.losses.slice(window.losses.length >= secondFrom ? secondFrom : 0), config);
+    return ({ loss }, index) => {
+      window.losses.push(loss);
+      const [next, anomaly] = observeLoss(index === secondFrom ? initialGovernor : state, loss, index + 1, config);
+      state = next;
+      if (anomaly !== undefined) window.anomalies.push(anomaly);
+      return anomaly === undefined;
+    };
+  }
+
+  #kernelSteps(window: TrainingWindow, steps: number, alphaOf: (index: number) => number, kind: FlopsKind = "kernel") {
     const frozen = Object.fromEntries(this.#options.host.learner.tensors); // K1
     return window.run({
       steps,
-      kind: "kernel",
+      kind,
       flopsOf: () => this.kernel.flops.kernelStep,
       step: (index) => this.learner.step({ ...frozen, [alphaInput(this.seedId)]: scalar(alphaOf(index)) }, 0),
-      goesOn: ({ loss }) => Number.isFinite(loss),
+      goesOn: this.#watch(window),
     });
   }
 
@@ -249,34 +278,6 @@ export class Trial {
     const grown = await this.#grownLosses(1, evaluations);
     if (grown === undefined) return {};
     const gain = pairedGain((await this.#options.host.losses()).losses, grown, confidence);
-    return gain === undefined ? {} : { gain };
-  }
-
-  #openContest(): Contest {
-    const { learner: host } = this.#options.host;
-    const grown = host.copy(this.kernel.programs.jointStep, this.learner.tensors);
-    grown.adoptSteps(this.learner.state.cohortSteps);
-    return { grown, twin: host.copy(), grownSteps: 0, twinSteps: 0, grownFlops: 0, twinFlops: 0, complete: false };
-  }
-
-  async #contestStep(contest: Contest, isGrown: boolean) {
-    if (isGrown) {
-      contest.grownSteps++;
-      contest.grownFlops += this.kernel.flops.jointStep;
-      return contest.grown.step();
-    }
-    contest.twinSteps++;
-    contest.twinFlops += this.#options.host.stepFlops;
-    return contest.twin.step();
-  }
-
-  async #verdict({ grown, twin }: Contest, confidence: number) {
-    const { host, ledger, dataset } = this.#options;
-    ledger.charge("gate", this.#runs * (this.kernel.flops.foldedEvaluate + host.evaluateFlops));
-    const without = await evaluateSplit(host.evaluate, Object.fromEntries(twin.tensors), dataset, "validation");
-    const programs = this.kernel.programs;
-    const withSeed = await evaluateSplit(programs.foldedEvaluate, Object.fromEntries(grown.tensors), dataset, "validation");
-    const gain = pairedGain(without.losses, withSeed.losses, confidence);
     return gain === undefined ? {} : { gain };
   }
 }

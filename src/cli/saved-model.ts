@@ -1,0 +1,91 @@
+/** A trained model out of a checkpoint: its host, its parameters, and what the run's log tells of its seeds. */
+import { resolve } from "node:path";
+import { FieldReport } from "../contracts/assets.ts";
+import { CheckpointState } from "../contracts/checkpoint.ts";
+import { DataError, InputError } from "../contracts/errors.ts";
+import type { Tensor } from "../contracts/graph.ts";
+import type { ExportRequest } from "../interchange/exported.ts";
+import { lineageOf } from "../interchange/lineage.ts";
+import { openCheckpoints } from "../store/checkpoints.ts";
+import { readEventLog } from "../store/event-log.ts";
+import { nodeFileSystem } from "../store/file-system.ts";
+import { dataPaths } from "../store/paths.ts";
+import { SessionState } from "../workers/session-state.ts";
+import type { CliContext, GlobalOptions } from "./context.ts";
+
+export interface SavedModelOptions extends GlobalOptions {
+  readonly run?: string;
+  readonly checkpoint?: string;
+}
+
+export interface SavedModel extends ExportRequest {
+  readonly runId: string;
+  readonly epoch: number;
+  readonly path: string;
+  /** A seed was in trial when the checkpoint was written: it is not part of the model. */
+  readonly trialSeedId: string | undefined;
+}
+
+const checkpointBytesMax = 4_294_967_296;
+const headerBytesMax = 16_777_216;
+
+/** Trials that the run's log tells of; none where the log is not at hand. */
+const fieldReports = async (file: string, runId: string): Promise<readonly FieldReport[]> => {
+  if ((await nodeFileSystem.stat(file)) === undefined) return [];
+  const reports: FieldReport[] = [];
+  for await (const { subject, payload } of readEventLog(nodeFileSystem, file)) {
+    const parsed = subject === "innovation.field_reports" ? FieldReport.safeParse(payload) : undefined;
+    if (parsed?.success && parsed.data.runId === runId) reports.push(parsed.data);
+  }
+  return reports;
+};
+
+/** The last checkpoint of a run, or the named one. @throws InputError unless exactly one is asked for, DataError when it is damaged. */
+export const loadSavedModel = async ({ clock }: CliContext, options: SavedModelOptions): Promise<SavedModel> => {
+  const { run, checkpoint, dataDir = ".esper" } = options;
+  if ((run === undefined) === (checkpoint === undefined)) {
+    throw new InputError(
+      "expected --run with the id of a run, or --checkpoint with a folder, got neither or both; esper status and the report name runs",
+    );
+  }
+  const paths = dataPaths(resolve(dataDir));
+  const checkpoints = await openCheckpoints({
+    fileSystem: nodeFileSystem,
+    folder: paths.checkpoints,
+    clock,
+    fileBytesMax: checkpointBytesMax,
+    headerBytesMax,
+  });
+  const place = checkpoint ?? (await checkpoints.list(run!)).at(-1)?.path;
+  if (place === undefined) {
+    throw new InputError(
+      `expected a run with a checkpoint in ${paths.checkpoints}, found none of ${run}; name its data directory by --data-dir`,
+      {
+        file: paths.checkpoints,
+      },
+    );
+  }
+  const { state, tensors, path, runId, epoch } = await checkpoints.load(place, CheckpointState);
+  const session = SessionState.safeParse(state.session);
+  if (!session.success) {
+    throw new DataError(
+      `checkpoint ${path}: expected a session's state, found: ${session.error.issues[0]?.message ?? "something else"}; use another checkpoint`,
+      {
+        file: path,
+      },
+    );
+  }
+  const { host, trial } = session.data;
+  const parameters: Record<string, Tensor> = {};
+  for (const { name } of host.graph.parameters) {
+    const tensor = tensors[`host/${name}`];
+    if (tensor === undefined)
+      throw new DataError(`checkpoint ${path}: expected the tensor host/${name}, found none; use another checkpoint`, {
+        file: path,
+      });
+    parameters[name] = tensor;
+  }
+  const source = state.config.model.name === "file" ? state.config.model.file : undefined;
+  const lineage = lineageOf(host, parameters, { runId, source, fieldReports: await fieldReports(paths.eventLog(runId), runId) });
+  return { host, parameters, lineage, runId, epoch, path, trialSeedId: trial?.seedId };
+};

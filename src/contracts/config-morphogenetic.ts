@@ -1,0 +1,122 @@
+/** Everything that decides when, where and how a host grows, and what a trial may cost. */
+import { z } from "zod";
+import { BlueprintConfig } from "./blueprint-kinds.ts";
+import { JuryConfig } from "./config-jury.ts";
+import { SignalConfig, TriggerConfig } from "./config-signal.ts";
+import { ValidationConfig } from "./config-validation.ts";
+
+const fraction = z.number().min(0).max(1);
+/** One-sided: below one half the bound would lie on the wrong side of the mean. */
+const confidence = z.number().min(0.5).max(0.999999);
+
+export const MorphogeneticConfig = z.strictObject({
+  enabled: z.boolean().default(true).describe("False trains the host alone."),
+  seedsPerSite: z.int().min(1).max(100_000).default(1).describe("Seeds at each hidden layer; a fossilized seed is used up."),
+  base: z
+    .enum(["trainable", "frozen"])
+    .default("trainable")
+    .describe("`frozen`: the host never changes and seeds are adapters to the data; the verdict compares with the host itself."),
+  placement: z
+    .enum(["signal", "random", "always"])
+    .default("signal")
+    .describe(
+      "`signal`: where and when the signal says. Controls: `random` takes a random site when a trigger would fire, `always` grows at the largest gap in every check.",
+    ),
+  signal: SignalConfig.prefault({}),
+  trigger: TriggerConfig.prefault({}),
+  adaptationsPerEpochMax: z.int().min(0).default(2).describe("Germinations accepted in one window."),
+  blueprint: BlueprintConfig.prefault({}),
+  training: z
+    .strictObject({
+      steps: z.int().min(1).default(98).describe("Steps of the kernel alone, with the host frozen."),
+      confidence: confidence.default(0.99).describe("One-sided confidence of the gate on validation loss."),
+    })
+    .prefault({}),
+  grafting: z
+    .strictObject({
+      schedule: z.enum(["linear", "cosine", "sigmoid"]).default("cosine").describe("Shape of alpha from 0 to 1."),
+      mode: z
+        .enum(["fixed", "drift", "gradient"])
+        .default("fixed")
+        .describe("`fixed` follows the schedule; `drift` and `gradient` wait while their alarm is on."),
+      steps: z.int().min(1).default(49).describe("Steps from alpha 0 to alpha 1."),
+      driftMax: z
+        .number()
+        .positive()
+        .default(0.5)
+        .describe("Validation loss may rise by this fraction of its value before grafting is paused."),
+      gradientRatioMax: z
+        .number()
+        .positive()
+        .default(50)
+        .describe("Kernel gradient norm over its mean in TRAINING at which grafting is paused."),
+      pauseEpochsMax: z.int().min(0).default(3).describe("Paused windows before the seed is culled."),
+    })
+    .prefault({}),
+  stabilization: z
+    .strictObject({
+      steps: z.int().min(2).default(20).describe("Batches over which the loss must be steady; nobody learns."),
+      slopeMax: z
+        .number()
+        .positive()
+        .default(0.25)
+        .describe("Largest change of loss over the window, as a fraction of its mean."),
+      epochsMax: z.int().min(1).default(3).describe("Windows to become steady before the seed is culled."),
+    })
+    .prefault({}),
+  evaluation: z
+    .strictObject({ confidence: confidence.default(0.99).describe("One-sided confidence of the with/without screen.") })
+    .prefault({}),
+  fineTuning: z
+    .strictObject({
+      steps: z
+        .int()
+        .min(1)
+        .default(100)
+        .describe("Joint steps of kernel and host; the twin gets the same batches and equal FLOPs."),
+      gainMin: fraction.default(0.01).describe("The verdict's lower bound must exceed this fraction of the twin's loss."),
+      confidence: confidence.default(0.99).describe("One-sided confidence of the verdict."),
+    })
+    .prefault({}),
+  jury: JuryConfig.prefault({}),
+  validation: ValidationConfig.prefault({}),
+  kernelLearningRateScale: z.number().positive().default(1).describe("The kernel's learning rate as a multiple of the host's."),
+  budget: z
+    .strictObject({
+      parametersMax: z.int().min(0).default(1_000_000).describe("Parameters that a run may add."),
+      flopsFractionMax: fraction
+        .default(0.7)
+        .describe("Part of the arm's FLOPs that trials may use; what is left is reserved before a trial starts."),
+    })
+    .prefault({}),
+  embargo: z
+    .strictObject({
+      epochs: z.int().min(0).default(4).describe("Windows for which a site that failed is blocked."),
+      penalty: fraction.default(0.2).describe("Confidence taken from a blueprint by a failure."),
+      penaltyDecay: fraction.default(0.9).describe("Factor on that penalty for every window that passes."),
+    })
+    .prefault({}),
+  pruning: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe("Whether Emrakul proposes to prune what no longer earns its cost."),
+      everyEpochs: z.int().min(1).default(16).describe("Host windows between two proposals."),
+      unitsFractionMax: fraction.default(0.5).describe("Part of a layer's units that one trial may remove."),
+      lossMax: fraction.default(0.01).describe("The pruned host may lose at most this fraction of the twin's loss, upper bound."),
+    })
+    .prefault({}),
+  kernelLeadEpochs: z
+    .int()
+    .min(0)
+    .default(2)
+    .describe(
+      "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that equal runs take it at the same window; one that is later is taken when it comes, and the run then depends on the forge's speed.",
+    ),
+  kernelLatencyMsMax: z.number().positive().default(250).describe("Gate 2: median time of the dry run on one batch."),
+  kernelCacheBytesMax: z
+    .int()
+    .min(1)
+    .default(134_217_728)
+    .describe("Loaded kernels kept in a lane; the least recently used goes first."),
+  compileTimeoutMs: z.int().min(1).default(60_000).describe("Tezzeret's deadline for one kernel."),
+});
+export type MorphogeneticConfig = z.infer<typeof MorphogeneticConfig>;

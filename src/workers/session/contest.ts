@@ -1,0 +1,121 @@
+/**
+ * The contest that a trial ends with: the grown copy against the host-only twin.
+ *
+ * C1 Both start from the same snapshot, see the same batches in the same order, and get equal FLOPs: the twin takes the more steps,
+ *    ⌊steps · FLOPs of a joint step / FLOPs of a host step⌋.
+ * C2 Beside a frozen base only the kernel learns; the twin is the base itself and takes no steps.
+ * C3 A further window goes on where the last one ended.
+ * C4 What could not be measured is absent.
+ */
+import type { MorphogeneticConfig } from "../../contracts/config.ts";
+import type { DatasetBuffers } from "../../contracts/dataset.ts";
+import type { Judgement, PairedGain } from "../../contracts/measure.ts";
+import type { Executable } from "../../engine/engine.ts";
+import { brierScores, type ContestSide, judgeContest } from "../../growth/judges.ts";
+import { pairedGain } from "../../growth/paired.ts";
+import type { SplitLosses } from "./evaluation.ts";
+import { evaluateSplit, evaluationRuns } from "./evaluation.ts";
+import type { FlopsLedger } from "./flops.ts";
+import type { FrozenHost } from "./frozen-host.ts";
+import type { LoadedKernel } from "./kernels.ts";
+import type { Learner, StepResult, TensorMap } from "./learner.ts";
+
+export interface Contest {
+  readonly grown: Learner;
+  readonly twin: Learner;
+  grownSteps: number;
+  twinSteps: number;
+  grownFlops: number;
+  twinFlops: number;
+  complete: boolean;
+}
+
+export interface ContestOptions {
+  readonly kernel: LoadedKernel;
+  /** The kernel's own learner, as it came out of the trial. */
+  readonly learner: Learner;
+  readonly host: FrozenHost;
+  readonly dataset: DatasetBuffers;
+  readonly ledger: FlopsLedger;
+  readonly config: MorphogeneticConfig;
+}
+
+export interface ContestCost {
+  /** Steps of each side in one window. */
+  readonly grownSteps: number;
+  readonly twinSteps: number;
+  readonly grownStepFlops: number;
+  readonly verdictFlops: number;
+  readonly totalFlops: number;
+}
+
+export const contestCost = ({ kernel, host, dataset, config }: ContestOptions, steps: number): ContestCost => {
+  const frozen = config.base === "frozen";
+  const grownStepFlops = frozen ? kernel.flops.kernelStep : kernel.flops.jointStep;
+  const twinSteps = frozen ? 0 : Math.floor((steps * grownStepFlops) / host.stepFlops); // C1, C2
+  const runs = evaluationRuns(dataset.validation.count, kernel.key.batchSize);
+  const verdictFlops = runs * (kernel.flops.foldedEvaluate + host.evaluateFlops);
+  const totalFlops = steps * grownStepFlops + twinSteps * host.stepFlops + verdictFlops;
+  return { grownSteps: steps, twinSteps, grownStepFlops, verdictFlops, totalFlops };
+};
+
+/** Grown copy and twin as they start: nothing of the host itself is shared with them. */
+export const openContest = ({ kernel, learner, host }: ContestOptions): Contest => {
+  const grown = host.learner.copy(kernel.programs.jointStep, learner.tensors);
+  grown.adoptSteps(learner.state.cohortSteps);
+  return { grown, twin: host.learner.copy(), grownSteps: 0, twinSteps: 0, grownFlops: 0, twinFlops: 0, complete: false };
+};
+
+/** C2: the contest after the kernel took further steps of its own. */
+export const frozenContest = (options: ContestOptions, before: Contest | undefined, steps: number, flops: number): Contest => ({
+  ...openContest(options),
+  grownSteps: (before?.grownSteps ?? 0) + steps,
+  grownFlops: (before?.grownFlops ?? 0) + flops,
+});
+
+/** One step of either side, counted. */
+export const contestStep = (contest: Contest, options: ContestOptions, isGrown: boolean): Promise<StepResult> => {
+  if (isGrown) {
+    contest.grownSteps++;
+    contest.grownFlops += options.kernel.flops.jointStep;
+    return contest.grown.step();
+  }
+  contest.twinSteps++;
+  contest.twinFlops += options.host.stepFlops;
+  return contest.twin.step();
+};
+
+interface Side extends ContestSide {
+  readonly losses: SplitLosses["losses"];
+}
+
+const evaluateSide = async (executable: Executable, tensors: TensorMap, dataset: DatasetBuffers): Promise<Side> => {
+  const { task, rows, classes } = dataset;
+  if (task === "regression") return evaluateSplit(executable, Object.fromEntries(tensors), dataset, "validation");
+  const brier = new Float64Array(dataset.validation.count);
+  const { losses, correct } = await evaluateSplit(executable, Object.fromEntries(tensors), dataset, "validation", (batch) =>
+    brier.set(brierScores(batch.logits, batch.targets, { samples: batch.count, rows, classes }), batch.start),
+  );
+  return { losses, correct, brier };
+};
+
+/** Both sides on the same validation samples, charged. C4 where a loss is not finite. */
+export const measureVerdict = async (
+  { grown, twin }: Contest,
+  options: ContestOptions,
+  { verdictFlops }: ContestCost,
+): Promise<{ readonly gain?: PairedGain; readonly judgements?: Judgement[] }> => {
+  const { kernel, host, ledger, dataset, config } = options;
+  ledger.charge("gate", verdictFlops);
+  const without = await evaluateSide(host.evaluate, twin.tensors, dataset);
+  const withSeed = await evaluateSide(kernel.programs.foldedEvaluate, grown.tensors, dataset);
+  const gain = pairedGain(without.losses, withSeed.losses, config.fineTuning.confidence);
+  if (gain === undefined) return {};
+  // What the seed costs for good: steps of a host that trains, passes of one that only runs.
+  const [before, after] =
+    config.base === "frozen" ? [host.evaluateFlops, kernel.flops.foldedEvaluate] : [host.stepFlops, kernel.flops.jointStep];
+  return {
+    gain,
+    judgements: judgeContest({ gain, twin: without, grown: withSeed, extraFlops: (after - before) / before }, config),
+  };
+};

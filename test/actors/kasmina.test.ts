@@ -1,0 +1,261 @@
+/** Kasmina with a real store: she takes no kernel without its characterisation, asks the operator on a split, and takes orders. */
+import { describe, expect, it } from "vitest";
+import { startKasmina } from "../../src/actors/kasmina.ts";
+import type { RunContext } from "../../src/actors/run-context.ts";
+import type { KernelTags } from "../../src/contracts/characterization.ts";
+import type { BoundaryReply, EpochPlan, EpochResult } from "../../src/contracts/plan.ts";
+import { SeedStateTable } from "../../src/contracts/seed-state.ts";
+import type { InputOf } from "../../src/contracts/subjects.ts";
+import { startRun } from "../../src/machines/run-machine.ts";
+import { kernelKeyHash } from "../../src/store/library.ts";
+import { createRunStore } from "../../src/store/sqlite-run-store.ts";
+import { characterized, host, kernelFailed, laneResult, measurements, runId, setup, split } from "../machines/fixtures.ts";
+import { temporaryDatabase } from "../store/support.ts";
+import { dataset, spec } from "../workers/fixture.ts";
+import { createActorWorld } from "./support.ts";
+
+const never = async (): Promise<never> => {
+  throw new Error("not asked for in this test");
+};
+
+const start = async () => {
+  const world = createActorWorld();
+  const runs = createRunStore({ database: temporaryDatabase(), idempotencyMs: 1e6, outboxMessagesMax: 1000, boundariesMax: 64 });
+  const lane = {
+    open: never,
+    run: never,
+    status: never,
+    host: never,
+    snapshot: never,
+    restore: never,
+    test: never,
+    close: never,
+    onProgress: () => () => undefined,
+    abort: never,
+    destroy: never,
+  };
+  const run: RunContext = {
+    runId,
+    arm: "grown",
+    growth: true,
+    spec: { ...spec, runId },
+    dataset,
+    lane,
+    table: new SeedStateTable(3),
+    seedIds: ["seed:h1", "seed:h2", "seed:h3"],
+    interrupt: new AbortController().signal,
+    boundaryTimeoutMs: 2_000,
+    boundaryRetryMs: 250,
+    boundaryAttemptsMax: 4,
+    checkpointEveryEpochs: 0,
+    saveCheckpoint: never,
+    finished: () => undefined,
+    opened: true,
+    elapsedBeforeMs: 0,
+    machine: startRun({ rollbacksMax: 3 }),
+    goodHostStep: 0,
+    toldEpoch: 0,
+    test: undefined,
+  };
+  const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
+  const begin = () => startKasmina(world.ports, run, { runs, morphogenetic: setup.config, setup: rest });
+  const child = await begin();
+  const [tolaria, tezzeret, urabrask, operator] = [
+    await world.as("tolaria"),
+    await world.as("tezzeret"),
+    await world.as("urabrask"),
+    await world.as("operator" as "tamiyo"),
+  ];
+  let result: EpochResult | undefined;
+  let plan: EpochPlan | undefined;
+  /** Runs the planned window, with what the lane is to answer, and asks for the next. */
+  const next = async (change: Partial<EpochResult> = {}): Promise<BoundaryReply> => {
+    if (plan !== undefined) result = { ...laneResult(plan, result), ...change };
+    const epoch = result?.epoch ?? 0;
+    const status = { host, epoch, flopsMax };
+    const question = { runId, arm: "grown", growth: true, status, ...(result === undefined ? {} : { result }) };
+    const asked = tolaria.request("control.kasmina.boundary", question, { timeoutMs: 60_000 });
+    await world.clock.advance(10);
+    const outcome = await asked;
+    if (outcome.kind !== "reply") throw new Error(`${outcome.kind}: ${outcome.reason}`);
+    if (outcome.value.kind === "run") plan = outcome.value.plan;
+    return outcome.value;
+  };
+  const command = async (sent: InputOf<"control.kasmina.commands">) => {
+    const asked = operator.request("control.kasmina.commands", sent);
+    await world.clock.advance(10);
+    const outcome = await asked;
+    return outcome.kind === "reply" ? outcome.value : outcome;
+  };
+  const compiled = async (): Promise<void> => {
+    const { key } = world.sent("compilation.blueprint.submitted").at(-1)!;
+    await tezzeret.publish("compilation.kernel.ready", {
+      kind: "ready",
+      runId,
+      seedId: "seed:h2",
+      keyHash: kernelKeyHash(key),
+      kernelHash: characterized.kernelHash,
+      blueprintHash: "b".repeat(64),
+      parameters: 100,
+      flops: {},
+      compileMs: 1,
+    });
+    await world.clock.advance(10);
+  };
+  const measured = async (tags: KernelTags = characterized): Promise<void> => {
+    await urabrask.publish("validation.kernel.characterized", { runId, seedId: "seed:h2", characterized: tags });
+    await world.clock.advance(10);
+  };
+  const ways = (): string[] => world.sent("system.events.seed").map(({ to }) => to);
+  const reach = async (state: string): Promise<void> => {
+    await next();
+    await command({ kind: "germinate", requestId: "g", seedId: "seed:h2", toSite: "h3" });
+    await next();
+    await compiled();
+    await measured();
+    for (let window = 0; window < 12 && ways().at(-1) !== state; window++) await next();
+    expect(ways().at(-1)).toBe(state);
+  };
+  return { ...world, child, begin, runs, next, command, compiled, measured, ways, reach };
+};
+
+describe("K5 a kernel and its characterisation", () => {
+  const waiting = async () => {
+    const world = await start();
+    await world.next();
+    await world.command({ kind: "germinate", requestId: "g", seedId: "seed:h2", toSite: "h3" });
+    await world.next();
+    expect(world.ways()).toEqual(["GERMINATED"]);
+    return world;
+  };
+
+  it("a kernel alone is not taken; with its characterisation it is, in whatever order they come", async () => {
+    const kernelFirst = await waiting();
+    await kernelFirst.compiled();
+    for (let window = 0; window < 3; window++) await kernelFirst.next();
+    expect(kernelFirst.ways()).toEqual(["GERMINATED"]);
+    await kernelFirst.measured();
+    await kernelFirst.next();
+    expect(kernelFirst.ways()).toEqual(["GERMINATED", "LOADING"]);
+    const measuredFirst = await waiting();
+    await measuredFirst.measured();
+    await measuredFirst.compiled();
+    await measuredFirst.next();
+    expect(measuredFirst.ways()).toEqual(["GERMINATED", "LOADING"]);
+  });
+
+  it("one that fails its gate, or could not be measured, is not taken and its site is under embargo", async () => {
+    const { measured: _measured, ...bare } = characterized;
+    for (const [tags, reason] of [
+      [{ ...characterized, measured: { ...characterized.measured!, deadShare: 0.9 } }, /without gradient 0.9, at most 0.5/],
+      [{ ...bare, problem: "the forge lane was lost" }, /the forge lane was lost/],
+    ] as const) {
+      const world = await waiting();
+      await world.compiled();
+      await world.measured(tags);
+      await world.next();
+      expect(world.sent("system.events.seed").at(-1)).toMatchObject({ to: "DORMANT", reason: expect.stringMatching(reason) });
+      expect(await world.command({ kind: "germinate", requestId: "h", seedId: "seed:h2" })).toMatchObject({ code: "embargo" });
+    }
+  });
+
+  it("one that never comes ends the trial after its time", async () => {
+    const world = await waiting();
+    await world.compiled();
+    await world.next();
+    await world.clock.advance(setup.config.validation.timeoutMs + 1_000);
+    await world.next();
+    expect(world.sent("system.events.seed").at(-1)).toMatchObject({
+      to: "DORMANT",
+      reason: expect.stringMatching(/Urabrask told nothing.*validation\.timeoutMs/),
+    });
+  });
+});
+
+const splitResult = { kernel: { ...measurements.fine_tuned.passed, judgements: split } };
+
+describe("a split jury", () => {
+  it("is told; the operator's answer settles it, and both are in the field report", async () => {
+    const world = await start();
+    await world.reach("FINE_TUNING");
+    expect(await world.command({ kind: "resolve", requestId: "early", seedId: "seed:h2", verdict: "keep" })).toMatchObject({
+      code: "illegal_transition",
+      reason: expect.stringMatching(/while an escalation is open/),
+    });
+    expect(await world.next(splitResult)).toMatchObject({ plan: { work: { kind: "fine_tune", steps: 10 } } });
+    expect(world.sent("system.events.escalation")).toMatchObject([
+      { kind: "opened", seedId: "seed:h2", windowsLeft: 1, otherwise: "cull", judgements: split },
+    ]);
+    const resolve = { kind: "resolve", requestId: "r", seedId: "seed:h2", verdict: "keep", reason: "seen the curves" } as const;
+    expect(await world.command(resolve)).toMatchObject({ kind: "accepted" });
+    await world.next(splitResult);
+    expect(world.ways().at(-1)).toBe("FOSSILIZED");
+    expect(world.sent("system.events.seed").at(-1)).toMatchObject({
+      reason: expect.stringMatching(/the operator: seen the curves$/),
+      evidence: { settledBy: "operator", "vote.loss": "keep", "vote.accuracy": "cull" },
+    });
+    expect(world.sent("system.events.escalation").at(-1)).toMatchObject({ kind: "settled", by: "operator", verdict: "keep" });
+    expect(world.sent("innovation.field_reports")).toMatchObject([
+      { outcome: "FOSSILIZED", judgements: split, escalation: { windows: 1, settledBy: "operator" } },
+    ]);
+  });
+
+  it("nobody answers: the policy decides", async () => {
+    const world = await start();
+    await world.reach("FINE_TUNING");
+    await world.next(splitResult);
+    await world.next(splitResult);
+    expect(world.sent("system.events.seed").at(-1)).toMatchObject({
+      to: "CULLED",
+      reason: expect.stringMatching(/nobody answered in 1 windows, at most 1: cull by policy$/),
+    });
+    expect(world.sent("system.events.escalation").at(-1)).toMatchObject({ kind: "settled", by: "policy", verdict: "cull" });
+  });
+
+  it("survives Kasmina: the next one knows the escalation and the answer that waited", async () => {
+    const world = await start();
+    await world.reach("FINE_TUNING");
+    await world.next(splitResult);
+    await world.command({ kind: "resolve", requestId: "r", seedId: "seed:h2", verdict: "keep" });
+    world.child.kill?.();
+    await world.child.exited;
+    await world.begin();
+    await world.next(splitResult);
+    expect(world.ways().at(-1)).toBe("FOSSILIZED");
+  });
+});
+
+describe("orders", () => {
+  it("rollback takes the trial back, by name or the one that is open; the seed waits until it is released", async () => {
+    const world = await start();
+    expect(await world.command({ kind: "rollback", requestId: "none" })).toMatchObject({ kind: "refused" });
+    await world.reach("GRAFTING");
+    expect(await world.command({ kind: "release", requestId: "no", seedId: "seed:h2" })).toMatchObject({
+      code: "illegal_transition",
+    });
+    expect(await world.command({ kind: "rollback", requestId: "b", reason: "looks wrong" })).toMatchObject({ kind: "accepted" });
+    expect(await world.next()).toMatchObject({
+      plan: { before: [{ kind: "rollback", seedId: "seed:h2", reason: "looks wrong" }], work: { kind: "host" } },
+    });
+    expect(world.ways().at(-1)).toBe("ROLLED_BACK");
+    expect(await world.command({ kind: "rollback", requestId: "c" })).toMatchObject({
+      code: "illegal_transition",
+      reason: expect.stringMatching(/nothing to roll back/),
+    });
+    expect(await world.command({ kind: "release", requestId: "d", seedId: "seed:h2" })).toMatchObject({ kind: "accepted" });
+    await world.next();
+    expect(world.ways().at(-1)).toBe("DORMANT");
+    // Released is not pardoned: the site's embargo stays.
+    expect(await world.command({ kind: "germinate", requestId: "e", seedId: "seed:h2" })).toMatchObject({ code: "embargo" });
+  });
+
+  it("E40 a kernel that failed is rolled back with its reason", async () => {
+    const world = await start();
+    await world.reach("TRAINING");
+    await world.next({ anomalies: [kernelFailed], kernel: undefined });
+    expect(world.sent("system.events.seed").at(-1)).toMatchObject({
+      to: "ROLLED_BACK",
+      reason: expect.stringMatching(/^kernel_failed at step/),
+    });
+  });
+});
