@@ -200,7 +200,7 @@ const resnet: Suite = {
   title: "Narrow ResNet-18 (width 8) on the CIFAR-10 sample, one crippled stage",
   cells: (sources) => {
     const { cifar10Dir } = sources;
-    if (cifar10Dir === undefined) return { reason: "no folder of CIFAR-10: give --cifar10-dir or ESPER_CIFAR10_DIR" };
+    if (cifar10Dir === undefined) return { reason: "no folder of CIFAR-10: give --cifar10-dir or CIFAR10_DIR" };
     return seedsOf(sources, 10).map((randomSeed) =>
       cellOf({
         host: "resnet18-8",

@@ -1,6 +1,6 @@
 /**
  * The figures of growth, with their controls: `npm run bench:growth [-- --only NAME …] [--quick] [--lanes 2] [--out DIR] [--write]`.
- * Resumable: results of finished jobs stay in the folder and are not run again. `--cifar10-dir` (or ESPER_CIFAR10_DIR) and `--text FILE` name data.
+ * Resumable: results of finished jobs stay in the folder and are not run again. `--cifar10-dir` (or CIFAR10_DIR) and `--text FILE` name data.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -145,7 +145,7 @@ if (isMain(import.meta.url)) {
     quick: values.quick,
     lanes: Number(values.lanes),
     out: values.out,
-    cifar10Dir: values["cifar10-dir"] ?? process.env["ESPER_CIFAR10_DIR"],
+    cifar10Dir: values["cifar10-dir"] ?? process.env["CIFAR10_DIR"],
     ...(values.text === undefined ? {} : { textFile: values.text }),
     datasetsFolder: ".esper/datasets",
     signal: controller.signal,

@@ -124,7 +124,7 @@ describe("cifar", () => {
   });
 
   // The genuine images, or the sample of them, where the environment names their folder.
-  const genuine = process.env["ESPER_CIFAR10_DIR"];
+  const genuine = process.env["CIFAR10_DIR"];
   for (const dataDir of genuine === undefined ? [] : [genuine]) {
     test("genuine images have ten classes of a like size, and the statistics that they are normalised by", async () => {
       const config = DatasetConfig.parse({ name: "cifar10", dataDir });

@@ -22,7 +22,7 @@ let dataDir: string;
 let whole: ReportArm;
 let wholeTensors: Record<string, string>;
 
-const config = () => smallConfig(dataDir, { optimization: { epochs: 14, epochSteps: 47 } });
+const config = () => smallConfig(dataDir, { optimization: { epochs: 24, epochSteps: 47 } });
 const lastTensors = async (arm: ReportArm) => hashTensors((await readCheckpoint(arm.checkpoint!)).tensors);
 /** Measured times apart, which no two runs share. */
 const history = (arm: ReportArm) =>

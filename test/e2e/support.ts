@@ -41,7 +41,7 @@ export const smallConfig = (dataDir: string, over: Record<string, unknown> = {})
       training: { steps: 47 },
       grafting: { steps: 24 },
       fineTuning: { steps: 50 },
-      kernelLeadEpochs: 4,
+      kernelLeadEpochs: 8,
       budget: { flopsFractionMax: 0.9 },
     },
     checkpoint: { everyEpochs: 4, keep: 2 },
