@@ -83,7 +83,7 @@ const folderRules = (folder, { src, npm, core }, from = { path: `^src/${folder}/
       ]),
 ];
 
-const actorFiles = "(?:tolaria|kasmina|tamiyo|tezzeret|urabrask|urza|nissa|simic|karn|oona)";
+const actorFiles = "(?:tolaria|kasmina|tamiyo|emrakul|tezzeret|urabrask|urza|nissa|simic|karn|oona)";
 
 module.exports = {
   forbidden: [

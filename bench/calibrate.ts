@@ -1,19 +1,24 @@
 /**
  * Sets the constants of src/policy/calibration.ts on hosts of its own, with random seeds far from those that score them:
- * `node --import tsx bench/calibrate.ts [--hosts 40] [--quick] [--json]`
+ * `node --import tsx bench/calibrate.ts [--hosts 40] [--quick] [--json]`. With `--results FILE …` the forecast is fitted on finished jobs of bench:growth instead, from
+ * suites that score no forecast: `--results .esper/bench-growth/full/spans/results.jsonl --results .esper/bench-growth/full/rank/results.jsonl`.
  *
- * Confidence: of every layer of damaged and whole hosts, how its severity in two successive checks goes with being damaged.
+ * Confidence: of the worst layer of every damaged and whole host, how its severity in two successive checks goes with being damaged.
  * Forecast: of every trial at a damaged layer, how gap and validation loss when it germinated go with the gain of the verdict.
  */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { sessionSpecOf } from "../src/config/session-spec.ts";
+import { MorphogeneticConfig } from "../src/contracts/config.ts";
 import type { DatasetBuffers } from "../src/contracts/dataset.ts";
 import { EsperError } from "../src/contracts/errors.ts";
+import { JobResult } from "../src/contracts/experiment.ts";
 import { severityOf } from "../src/contracts/signal.ts";
 import { loadDataset } from "../src/data/datasets.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { createEngine } from "../src/engine/engine.ts";
 import type { CellSpec } from "../src/experiment/plan.ts";
+import { calibration } from "../src/policy/calibration.ts";
 import { runSolo, type SoloOutcome } from "../src/solo/run-solo.ts";
 import { nodeFileSystem } from "../src/store/file-system.ts";
 import { damagedHosts, type Effort, fullEffort, quickEffort, wholeHosts } from "./growth-hosts.ts";
@@ -24,7 +29,7 @@ const firstSeed = 1001;
 /** A layer with less evidence against it is none to learn the odds from. */
 const severityMin = 0.05;
 
-/** A layer in the first two checks that followed each other. */
+/** The worst layer of a host. */
 export interface LayerPoint {
   readonly severity: number;
   readonly damaged: boolean;
@@ -34,6 +39,8 @@ export interface GainPoint {
   readonly gap: number;
   readonly validationLoss: number;
   readonly gain: number;
+  /** It came to a verdict; the gain of a trial that was culled before is of one of its stages. */
+  readonly judged: boolean;
   readonly kept: boolean;
 }
 
@@ -100,9 +107,9 @@ export const fitConfidence = (points: readonly LayerPoint[]): CalibrationFit["co
   return { logOddsAtOne: weights[0]!, logOddsPerLogSeverity: weights[1]! };
 };
 
-/** Least squares of ln gain on ln gap and ln validation loss, over the trials whose gain is positive. */
+/** Least squares of ln gain on ln gap and ln validation loss, over the verdicts whose gain is positive. */
 export const fitForecast = (points: readonly GainPoint[], gapFloor: number): CalibrationFit["forecast"] => {
-  const positive = points.filter(({ gain, validationLoss }) => gain > 0 && validationLoss > 0);
+  const positive = points.filter(({ judged, gain, validationLoss }) => judged && gain > 0 && validationLoss > 0);
   const x = positive.map(({ gap, validationLoss }) => [1, Math.log(Math.max(gapFloor, gap)), Math.log(validationLoss)]);
   const y = positive.map(({ gain }) => Math.log(gain));
   const plane = leastSquares(x, y, [1e-6, 0.1, 0.1]);
@@ -116,22 +123,28 @@ export const fitForecast = (points: readonly GainPoint[], gapFloor: number): Cal
   };
 };
 
-const layersOf = ({ config }: CellSpec, { results, damagedSites }: SoloOutcome): LayerPoint[] => {
+/** The layer that the first checks put highest, with its least severity; none where nothing speaks against any. */
+const namedOf = ({ config }: CellSpec, { results, damagedSites }: SoloOutcome): LayerPoint[] => {
   const { trigger } = config.morphogenetic;
   const checks = results.flatMap(({ signal }) => (signal === undefined ? [] : [signal.layers])).slice(0, trigger.checks);
-  return (checks[0] ?? []).flatMap(({ site }): LayerPoint[] => {
+  const points = (checks[0] ?? []).map(({ site }): LayerPoint => {
     const severities = checks.map((layers) => {
       const layer = layers.find((each) => each.site === site);
       return layer === undefined ? 0 : (severityOf(layer, trigger) ?? 0);
     });
-    const severity = Math.min(...severities);
-    return severity > severityMin ? [{ severity, damaged: damagedSites.includes(site) }] : [];
+    return { severity: Math.min(...severities), damaged: damagedSites.includes(site) };
   });
+  const worst = points.reduce<LayerPoint | undefined>(
+    (best, each) => (best === undefined || each.severity > best.severity ? each : best),
+    undefined,
+  );
+  return worst === undefined || worst.severity <= severityMin ? [] : [worst];
 };
 
 const trialsOf = ({ config }: CellSpec, { results, decisions, damagedSites, fieldReports }: SoloOutcome): GainPoint[] =>
   fieldReports.flatMap((report): GainPoint[] => {
     const asked = decisions.find(({ outcome, seedId }) => outcome === "germinate" && seedId === report.seedId);
+    const judged = report.history.some(({ state }) => state === "FINE_TUNING");
     if (asked === undefined || !damagedSites.includes(report.fromSite) || report.measuredGain === undefined) return [];
     const before = results.filter(({ epoch, signal }) => epoch <= asked.epoch && signal !== undefined);
     const gaps = before
@@ -139,7 +152,9 @@ const trialsOf = ({ config }: CellSpec, { results, decisions, damagedSites, fiel
       .flatMap(({ signal }) => signal!.layers.flatMap(({ site, gap }) => (site === report.fromSite ? [gap] : [])));
     const validationLoss = before.at(-1)?.validation?.loss;
     if (gaps.length === 0 || validationLoss === undefined) return [];
-    return [{ gap: Math.min(...gaps), validationLoss, gain: report.measuredGain.mean, kept: report.outcome === "FOSSILIZED" }];
+    return [
+      { gap: Math.min(...gaps), validationLoss, gain: report.measuredGain.mean, judged, kept: report.outcome === "FOSSILIZED" },
+    ];
   });
 
 const runCell = async (
@@ -158,6 +173,18 @@ const runCell = async (
     return error.message;
   }
 };
+
+/** The same of a finished job. */
+export const trialsOfJob = ({ checks, curve, damagedSites, trials }: JobResult, checked: number): GainPoint[] =>
+  trials.flatMap(({ site, epoch, gain, judged, outcome }): GainPoint[] => {
+    const gaps = checks
+      .filter((check) => check.epoch < epoch)
+      .slice(-checked)
+      .flatMap(({ gaps: known }) => known[site] ?? []);
+    const validationLoss = curve.findLast((point) => point.epoch < epoch)?.loss;
+    if (!damagedSites.includes(site) || gain === undefined || gaps.length === 0 || validationLoss === undefined) return [];
+    return [{ gap: Math.min(...gaps), validationLoss, gain: gain.mean, judged, kept: outcome === "FOSSILIZED" }];
+  });
 
 export interface CalibrationOptions {
   readonly hosts: number;
@@ -184,7 +211,7 @@ export const calibrate = async ({ hosts, effort, gapFloor, onHost }: Calibration
       onHost(`${index + 1}/${cells.length} ${cell.host} ${cell.damage}: ${outcome}`);
       continue;
     }
-    const [seen, tried] = [layersOf(cell, outcome), trialsOf(cell, outcome)];
+    const [seen, tried] = [namedOf(cell, outcome), trialsOf(cell, outcome)];
     layers.push(...seen);
     trials.push(...tried);
     const told = [...seen.map(({ severity, damaged }) => `${damaged ? "damaged" : "sound"} ${severity.toFixed(2)}`)].join(", ");
@@ -209,14 +236,35 @@ if (isMain(import.meta.url)) {
   const { values } = parseArgs({
     options: {
       hosts: { type: "string", default: "40" },
+      results: { type: "string", multiple: true, default: [] },
       quick: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
     },
   });
+  if (values.results.length > 0) {
+    const { trigger } = MorphogeneticConfig.parse({});
+    const jobs = values.results.flatMap((file) =>
+      readFileSync(file, "utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JobResult.parse(JSON.parse(line))),
+    );
+    // Controls and whole hosts have no trial at a damaged layer.
+    const trials = jobs.flatMap((job) => trialsOfJob(job, trigger.checks));
+    const forecast = fitForecast(trials, calibration.forecast.gapFloor);
+    print(
+      { trials, forecast },
+      table(
+        ["constant", "value"],
+        [["trials", `${trials.length}`], ...Object.entries(forecast).map(([name, value]) => [name, value.toFixed(3)])],
+      ),
+    );
+    process.exit(0);
+  }
   const fit = await calibrate({
     hosts: Number(values.hosts),
     effort: values.quick ? quickEffort : fullEffort,
-    gapFloor: 0.01,
+    gapFloor: calibration.forecast.gapFloor,
     onHost: (line) => console.error(line),
   });
   print(fit, calibrationTable(fit));

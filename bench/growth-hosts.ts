@@ -38,15 +38,22 @@ export interface CellRequest {
   readonly randomSeed: number;
   readonly arms: readonly ExperimentArm[];
   readonly effort: Effort;
+  /** Part of the effort's training samples that are used. */
+  readonly effortShare?: number;
 }
 
 export const cellOf = (request: CellRequest): CellSpec => {
-  const { host, model, dataset, data, damage, optimization, morphogenetic, randomSeed, arms, effort } = request;
+  const { host, model, dataset, data, damage, optimization, morphogenetic, randomSeed, arms, effort, effortShare = 1 } = request;
   const { name: damageName = "none", ...done } = damage ?? {};
   const config = EsperConfig.parse({
     model,
     randomSeed,
-    dataset: { name: dataset, trainSamplesMax: effort.trainSamples, validationSamples: effort.validationSamples, ...data },
+    dataset: {
+      name: dataset,
+      trainSamplesMax: Math.round(effort.trainSamples * effortShare),
+      validationSamples: effort.validationSamples,
+      ...data,
+    },
     optimization: { epochs: effort.epochs, epochSteps: 98, ...optimization },
     ...(damage === undefined ? {} : { damage: done }),
     morphogenetic: mergeTrees(shortTrial, morphogenetic ?? {}),
@@ -61,6 +68,8 @@ interface DrawnHost {
   readonly model: Tree;
   readonly widthMin: number;
   readonly optimization: Tree;
+  readonly data?: Tree;
+  readonly effortShare?: number;
 }
 
 /** Weights a hundred times too large end a host under SGD at once: there is nothing left to repair. */
@@ -68,8 +77,12 @@ const adamOnly: ReadonlySet<DamageConfig["kind"]> = new Set(["initialization"]);
 
 const drawMlp = (random: RandomSource, kind: DamageConfig["kind"] | undefined): DrawnHost => {
   const depth = pick([2, 3, 3, 4, 5, 6, 8, 12, 20], random);
-  // Wide and deep at once would cost more than it tells.
-  const width = pick(depth > 6 ? [32, 64] : [16, 32, 64, 128, 256, 512].slice(0, depth > 3 ? 5 : 6), random);
+  // Wide and deep at once would cost more than it tells. A host that lost most of its units takes tens of steps for one of the whole host's.
+  const widthMax = kind === "narrow" || depth > 6 ? 64 : depth > 3 ? 256 : 512;
+  const width = pick(
+    [16, 32, 64, 128, 256, 512].filter((each) => each <= widthMax && (depth <= 6 || each >= 32)),
+    random,
+  );
   const sgd = depth <= 6 && random.uniform() < 0.4 && (kind === undefined || !adamOnly.has(kind));
   const optimizer = sgd ? { kind: "sgd", learningRate: 0.05, momentum: 0.9 } : { kind: "adam", learningRate: 0.001 };
   return {
@@ -79,6 +92,9 @@ const drawMlp = (random: RandomSource, kind: DamageConfig["kind"] | undefined): 
     optimization: { optimizer },
   };
 };
+
+/** Half the samples in batches half as large: as many steps as an MLP takes, for the half of the work. */
+export const smallBatches = { data: { batchSize: 64 }, effortShare: 0.5 } as const;
 
 const drawCnn = (random: RandomSource, kind: DamageConfig["kind"] | undefined): DrawnHost => {
   const depth = pick([3, 4, 5], random);
@@ -97,6 +113,7 @@ const drawCnn = (random: RandomSource, kind: DamageConfig["kind"] | undefined): 
     },
     widthMin: channels,
     optimization: { optimizer },
+    ...smallBatches,
   };
 };
 
@@ -119,7 +136,7 @@ export const damagedHosts = (count: number, effort: Effort, first = firstSeed): 
       dataset: pick(imageSets, random),
       damage: { name: `${kind}-${live}`, site: "random", kind, live },
       randomSeed: first + index,
-      arms: ["no-growth", "grown", "healthy", "watched"],
+      arms: ["no-growth", "grown", "healthy"],
       effort,
     });
   });

@@ -2,15 +2,14 @@
  * The figures of growth, with their controls: `npm run bench:growth [-- --only NAME …] [--quick] [--lanes 2] [--out DIR] [--write]`.
  * Resumable: results of finished jobs stay in the folder and are not run again. `--cifar10-dir` (or CIFAR10_DIR) and `--text FILE` name data.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ExperimentConfig } from "../src/contracts/experiment.ts";
 import { runExperiment } from "../src/experiment/run-experiment.ts";
 import { createSystemClock } from "../src/ports/system.ts";
 import { type FigureRow, type Suite, type SuiteSources, suites } from "./growth-suites.ts";
-import { writePart } from "./results-file.ts";
+import { writePart, writeReadmePart } from "./results-file.ts";
 import { isMain, machineLine, table } from "./support.ts";
 
 export interface GrowthOptions extends Omit<SuiteSources, "textFile"> {
@@ -35,19 +34,15 @@ export interface SuiteOutcome {
 
 const statistics = ExperimentConfig.pick({ hurtsMin: true, confidence: true, bootstrapDraws: true }).parse({});
 
-/** The repository's own pages: words that everybody who runs the bench has. */
+/** Declarations with their comments, of a version that the lock file pins: a text that everybody who runs the bench has. */
+const ownTextSources = ["fs.d.ts", "crypto.d.ts"].map((name) => new URL(`../node_modules/@types/node/${name}`, import.meta.url));
+
+/** A folder keeps the text that it began with: a job's key tells the file's name and not what it says. */
 const ownText = (out: string): string => {
-  const root = fileURLToPath(new URL("..", import.meta.url));
-  const names = readdirSync(root).filter((name) => name.endsWith(".md"));
   const file = join(out, "text.txt");
+  if (existsSync(file)) return file;
   mkdirSync(out, { recursive: true });
-  writeFileSync(
-    file,
-    names
-      .sort()
-      .map((name) => readFileSync(join(root, name), "utf8"))
-      .join("\n"),
-  );
+  writeFileSync(file, ownTextSources.map((source) => readFileSync(source, "utf8")).join("\n"));
   return file;
 };
 
@@ -56,6 +51,16 @@ const chosen = (only: readonly string[]): readonly Suite[] => {
   if (unknown !== undefined) throw new Error(`expected one of ${suites.map(({ name }) => name).join(", ")}, got ${unknown}`);
   return only.length === 0 ? suites : suites.filter(({ name }) => only.includes(name));
 };
+
+/** A figure that jobs are missing from does not reach what it has to, whatever the rest of them show. */
+export const heldToAllJobs = (rows: readonly FigureRow[], missing: number): readonly FigureRow[] =>
+  missing === 0
+    ? rows
+    : rows.map((row) => ({
+        ...row,
+        measured: `${row.measured}; ${missing} jobs failed or were not run`,
+        met: row.met === undefined ? undefined : false,
+      }));
 
 const runSuite = async (suite: Suite, sources: SuiteSources, options: GrowthOptions): Promise<SuiteOutcome> => {
   const startMs = performance.now();
@@ -81,9 +86,10 @@ const runSuite = async (suite: Suite, sources: SuiteSources, options: GrowthOpti
         `${suite.name} ${finished}/${total}, ${Math.round(leftMs / 1000)} s left: ${last.label} ${last.test?.accuracy.toFixed(4) ?? last.reason}`,
       ),
   });
+  const { planned, done } = outcome.analysis.jobs;
   return {
     suite,
-    rows: suite.rows(outcome.analysis),
+    rows: heldToAllJobs(suite.rows(outcome.analysis), planned - done),
     failed: outcome.failed,
     report: outcome.reportFile,
     seconds: (performance.now() - startMs) / 1000,
@@ -104,21 +110,48 @@ export const benchGrowth = async (options: GrowthOptions): Promise<readonly Suit
 
 const metText = (met: boolean | undefined): string => (met === undefined ? "" : met ? "yes" : "**missed**");
 
+/** What was missed, and what was not run. */
+const shortfalls = (outcomes: readonly SuiteOutcome[]): readonly string[] => {
+  const missed = outcomes.flatMap(({ rows }) => rows.filter(({ met }) => met === false).map(({ what }) => what));
+  const absent = suites.filter(({ name }) => !outcomes.some(({ suite }) => suite.name === name)).map(({ title }) => title);
+  return [
+    missed.length > 0 ? `Missed: ${missed.join("; ")}.` : absent.length === 0 ? "Nothing was missed." : "",
+    absent.length === 0 ? "" : `Not run, and so not reached: ${absent.join("; ")}.`,
+  ];
+};
+
+/** What README.md shows of it: without the suites, and without what only explains another row. */
+export const readmeResults = (outcomes: readonly SuiteOutcome[]): string =>
+  [
+    table(
+      ["what", "reach", "measured, % [95 % interval]", "reached"],
+      outcomes.flatMap(({ rows }) =>
+        rows
+          .filter(({ what }) => !what.startsWith("—"))
+          .map(({ what, reach, measured, met }) => [what, reach, measured, metText(met)]),
+      ),
+    ),
+    ...shortfalls(outcomes),
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n");
+
 /** One table over all suites, the misses named under it. */
 export const growthTable = (outcomes: readonly SuiteOutcome[]): string => {
   const rows = outcomes.flatMap(({ suite, rows: own }) =>
     own.map(({ what, reach, measured, met }) => [what, reach, measured, metText(met), suite.name]),
   );
-  const missed = outcomes.flatMap(({ rows: own }) => own.filter(({ met }) => met === false).map(({ what }) => what));
   const failed = outcomes.flatMap((outcome) => outcome.failed.map(({ label, reason }) => `- ${label}: ${reason}`));
   return [
     table(["what", "reach", "measured, % [95 % interval]", "reached", "suite"], rows),
-    missed.length === 0 ? "Nothing was missed." : `Missed: ${missed.join("; ")}.`,
+    ...shortfalls(outcomes),
     outcomes
       .map(({ suite, seconds }) => `- \`${suite.name}\`: ${suite.title} (${Math.round(seconds)} s in the last run)`)
       .join("\n"),
-    ...(failed.length === 0 ? [] : [`Jobs that failed:\n\n${failed.join("\n")}`]),
-  ].join("\n\n");
+    failed.length === 0 ? "" : `Jobs that failed:\n\n${failed.join("\n")}`,
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n");
 };
 
 if (isMain(import.meta.url)) {
@@ -155,6 +188,12 @@ if (isMain(import.meta.url)) {
   console.log(text);
   for (const { suite, report } of outcomes) if (report !== undefined) console.error(`${suite.name}: ${report}`);
   if (controller.signal.aborted) process.exitCode = 130;
-  else if (values.write)
-    writePart("growth", `## Growth\n\nWritten by \`npm run bench:growth -- --write\` on ${machineLine()}.\n\n${text}`);
+  else if (values.write) {
+    // A short run shows that the bench works, and nothing to put in a shop window.
+    if (!values.quick) writeReadmePart("growth", readmeResults(outcomes));
+    writePart(
+      "growth",
+      `## Growth\n\nWritten by \`npm run bench:growth -- --write${values.quick ? " --quick" : ""}\` on ${machineLine()}.${values.quick ? " Short runs of few hosts: no figure here counts." : ""}\n\n${text}`,
+    );
+  }
 }

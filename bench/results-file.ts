@@ -1,11 +1,18 @@
-/** bench/RESULTS.md: each bench writes its own part, between markers, and leaves the others alone. */
+/** bench/RESULTS.md, where each bench writes its own part, and the results of growth in README.md. Parts stand between markers; the rest is left alone. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const file = fileURLToPath(new URL("RESULTS.md", import.meta.url));
+const resultsFile = fileURLToPath(new URL("RESULTS.md", import.meta.url));
+const readmeFile = fileURLToPath(new URL("../README.md", import.meta.url));
 
 const begin = (part: string): string => `<!-- ${part}: begin -->`;
 const end = (part: string): string => `<!-- ${part}: end -->`;
+
+/** What stands in a part; undefined where the text has none. Pure. */
+export const partOf = (text: string, part: string): string | undefined => {
+  const [from, to] = [text.indexOf(begin(part)), text.indexOf(end(part))];
+  return from < 0 || to < from ? undefined : text.slice(from + begin(part).length, to).trim();
+};
 
 /** The text with a part replaced, or added at its end. Pure. */
 export const withPart = (text: string, part: string, content: string): string => {
@@ -16,6 +23,13 @@ export const withPart = (text: string, part: string, content: string): string =>
 };
 
 export const writePart = (part: string, content: string): void => {
-  const text = existsSync(file) ? readFileSync(file, "utf8") : "# Results\n";
-  writeFileSync(file, withPart(text, part, content));
+  const text = existsSync(resultsFile) ? readFileSync(resultsFile, "utf8") : "# Results\n";
+  writeFileSync(resultsFile, withPart(text, part, content));
+};
+
+/** Into README.md, which must have the part. */
+export const writeReadmePart = (part: string, content: string): void => {
+  const text = readFileSync(readmeFile, "utf8");
+  if (partOf(text, part) === undefined) throw new Error(`${readmeFile}: expected ${begin(part)} and ${end(part)}, found none`);
+  writeFileSync(readmeFile, withPart(text, part, content));
 };

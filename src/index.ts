@@ -39,6 +39,7 @@ export type { Adapter } from "./library/adapters.ts";
 export type { ArrayInput } from "./library/arrays.ts";
 export type { FitOptions, FitResult, WindowReport } from "./library/fit.ts";
 export { type FitData, MorphableModel, type Predictions } from "./library/model.ts";
+export type { ExportOptions } from "./library/save.ts";
 export type { UserData } from "./library/user-data.ts";
 export { type WrapOptions, type WrapSource, wrap } from "./library/wrap.ts";
 export { machines } from "./machines/catalogue.ts";

@@ -206,6 +206,7 @@ class Kasmina {
     // Not awaited: training does not wait for the stream. What is not sent yet is in the database.
     void this.#outbox.flush();
     if (decision.health !== undefined) await this.#scope.bus.publish("telemetry.seed.health", decision.health);
+    if (decision.parts !== undefined) await this.#scope.bus.publish("telemetry.host.parts", decision.parts);
     return stored;
   }
 

@@ -7,7 +7,7 @@
 import { type Actor, createActor } from "xstate";
 import type { LifecycleState } from "../contracts/lifecycle.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
-import { type KasminaRunState, seedIdAt, seedRow, seedSites } from "../machines/kasmina-state.ts";
+import { type KasminaRunState, seedPlaces, seedRow, seedSites } from "../machines/kasmina-state.ts";
 import type { SeedEvent, SeedOutcome } from "../machines/seed-context.ts";
 import { restoreSeed, seedMachine } from "../machines/seed-machine.ts";
 
@@ -19,21 +19,19 @@ export class LiveSeeds {
   constructor(state: KasminaRunState, table: SeedStateTable, onError: (error: unknown) => void) {
     this.#table = table;
     const { runId, config, epochSteps } = state.setup;
-    for (const { site } of seedSites(state.host)) {
-      for (let n = 1; n <= config.seedsPerSite; n += 1) {
-        const seedId = seedIdAt(site, n, config.seedsPerSite);
-        const stored = state.seeds[seedId];
-        const input = { runId, seedId, site, config, epochSteps };
-        const actor =
-          stored === undefined
-            ? createActor(seedMachine, { input, id: seedId })
-            : createActor(seedMachine, { input, id: seedId, snapshot: restoreSeed(stored, { config, epochSteps }) });
-        // Without a listener for errors XState throws them where nobody can catch them.
-        actor.subscribe({ error: onError });
-        actor.start();
-        this.#actors.set(seedId, actor);
-        this.#show(state, seedId, stateOf(actor));
-      }
+    const sites = seedSites(state.host).map(({ site }) => site);
+    for (const { seedId, site } of seedPlaces(sites, config)) {
+      const stored = state.seeds[seedId];
+      const input = { runId, seedId, site, config, epochSteps };
+      const actor =
+        stored === undefined
+          ? createActor(seedMachine, { input, id: seedId })
+          : createActor(seedMachine, { input, id: seedId, snapshot: restoreSeed(stored, { config, epochSteps }) });
+      // Without a listener for errors XState throws them where nobody can catch them.
+      actor.subscribe({ error: onError });
+      actor.start();
+      this.#actors.set(seedId, actor);
+      this.#show(state, seedId, stateOf(actor));
     }
   }
 

@@ -8,8 +8,9 @@
  * ├─ forge      (one_for_one: who compiles does not need who measures)
  * │  ├─ tezzeret
  * │  └─ urabrask
- * ├─ control    (one_for_one)
- * │  └─ tamiyo
+ * ├─ control    (one_for_one: who grows does not need who prunes)
+ * │  ├─ tamiyo
+ * │  └─ emrakul
  * └─ run:<id>   (one_for_all: Tolaria's windows and Kasmina's seeds must tell the same story)
  *    ├─ kasmina
  *    └─ tolaria
@@ -27,6 +28,7 @@ export interface ServiceStarters {
   readonly tezzeret: Starter;
   readonly urabrask: Starter;
   readonly tamiyo: Starter;
+  readonly emrakul: Starter;
 }
 
 export interface RunStarters {
@@ -72,7 +74,12 @@ export const nodeTopology = (start: ServiceStarters, bounds: Bounds): Supervisor
         worker("urabrask", start.urabrask, bounds),
       ]),
     ),
-    supervisorChild(supervisor("control", "one_for_one", bounds, [worker("tamiyo", start.tamiyo, bounds)])),
+    supervisorChild(
+      supervisor("control", "one_for_one", bounds, [
+        worker("tamiyo", start.tamiyo, bounds),
+        worker("emrakul", start.emrakul, bounds),
+      ]),
+    ),
   ]);
 
 /** One run: it is over when Tolaria ends normally, and then stays down. */

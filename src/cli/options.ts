@@ -5,6 +5,7 @@ import type { ConfigOverride } from "../config/load.ts";
 import type { DatasetConfig, EsperConfig } from "../contracts/config.ts";
 import { InputError } from "../contracts/errors.ts";
 import type { GlobalOptions } from "./context.ts";
+import { datasetSettings, modelSettings, naturalModel } from "./sources.ts";
 
 /** A number where the text is one; else the text, so that the schema says what it expected. */
 export const scalar = (text: string): string | number =>
@@ -50,6 +51,8 @@ export const withDataDir = (config: EsperConfig, { dataDir }: GlobalOptions): Es
 export interface TrainOptions extends GlobalOptions {
   readonly model?: string;
   readonly dataset?: string;
+  readonly target?: string;
+  readonly task?: string;
   readonly epochs?: string;
   readonly config?: string;
   /** False after `--no-morphogenetic`. */
@@ -79,8 +82,14 @@ const damageOverrides = (text: string): ConfigOverride[] => {
 export const trainOverrides = (options: TrainOptions): ConfigOverride[] => {
   const overrides = globalOverrides(options);
   if (options.config === undefined) overrides.push(set("train", ["arms"], ["grown"]));
-  if (options.model !== undefined) overrides.push(set("--model", ["model", "name"], options.model));
-  if (options.dataset !== undefined) overrides.push(set("--dataset", ["dataset", "name"], options.dataset));
+  const natural = options.dataset === undefined ? undefined : naturalModel(options.dataset);
+  if (options.model !== undefined)
+    overrides.push(...modelSettings(options.model).map(({ path, value }) => set("--model", path, value)));
+  else if (options.config === undefined && natural !== undefined) overrides.push(set("--dataset", ["model", "name"], natural));
+  if (options.dataset !== undefined)
+    overrides.push(...datasetSettings(options.dataset).map(({ path, value }) => set("--dataset", path, value)));
+  if (options.target !== undefined) overrides.push(set("--target", ["dataset", "target"], options.target));
+  if (options.task !== undefined) overrides.push(set("--task", ["dataset", "task"], options.task));
   if (options.epochs !== undefined) overrides.push(set("--epochs", ["optimization", "epochs"], scalar(options.epochs)));
   if (options.randomSeed !== undefined) overrides.push(set("--random-seed", ["randomSeed"], scalar(options.randomSeed)));
   if (options.device !== undefined) overrides.push(set("--device", ["device"], options.device));

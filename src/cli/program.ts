@@ -1,10 +1,11 @@
 /** The command line: arguments in, exit code out. */
 import { Command, CommanderError } from "commander";
+import { addAdapters } from "./commands/adapters.ts";
 import { addCheckServices } from "./commands/check-services.ts";
 import { addControl } from "./commands/ctl.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addExperiment } from "./commands/experiment.ts";
-import { addAdapters, addExport } from "./commands/export.ts";
+import { addExport } from "./commands/export.ts";
 import { addMachines } from "./commands/machines.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
@@ -16,6 +17,7 @@ const examples = `
 Examples:
   esper start --config configs/quickstart.yaml       a damaged network repairs itself
   esper train --model mlp --dataset mnist --epochs 3
+  esper train --dataset table.csv --task regression  data of your own
   esper doctor                                       what this machine can use
   esper ctl germinate --seed seed:h2                 steer a run from a second terminal
   esper status --json`;
@@ -62,7 +64,7 @@ const createProgram = (scope: CommandScope): Command => {
 };
 
 /** Options that only training has: with them, `train` may be left out. */
-const trainOnly = /^--(model|dataset|epochs|no-morphogenetic|damage|arms|random-seed)(=|$)/;
+const trainOnly = /^--(model|dataset|target|task|epochs|no-morphogenetic|damage|arms|random-seed)(=|$)/;
 
 /** Puts the command's name where a person may leave it out. */
 export const withCommand = (args: readonly string[], commands: readonly string[]): readonly string[] => {

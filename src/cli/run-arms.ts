@@ -27,7 +27,8 @@ const createView = (context: CliContext, { config, options }: RunRequest): View 
     stream,
     clock,
     colors: createColors(colored),
-    gapMin: config.morphogenetic.trigger.gapMin,
+    morphogenetic: config.morphogenetic,
+    task: config.dataset.task,
     verbose,
   });
 };

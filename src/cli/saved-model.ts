@@ -1,5 +1,6 @@
 /** A trained model out of a checkpoint: its host, its parameters, and what the run's log tells of its seeds. */
 import { resolve } from "node:path";
+import type { Command } from "commander";
 import { FieldReport } from "../contracts/assets.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import { DataError, InputError } from "../contracts/errors.ts";
@@ -25,6 +26,16 @@ export interface SavedModel extends ExportRequest {
   /** A seed was in trial when the checkpoint was written: it is not part of the model. */
   readonly trialSeedId: string | undefined;
 }
+
+/** The options that name a saved model. */
+export const withSource = (command: Command): Command =>
+  command.option("--run <id>", "the last checkpoint of that run").option("--checkpoint <folder>", "a checkpoint's own folder");
+
+/** What a person is told of it. */
+export const aboutSaved = ({ runId, epoch, trialSeedId, lineage }: SavedModel): string[] => [
+  `run ${runId} after window ${epoch}, ${lineage.seeds.length} seed${lineage.seeds.length === 1 ? "" : "s"} kept`,
+  ...(trialSeedId === undefined ? [] : [`${trialSeedId} was in trial: it is left out`]),
+];
 
 const checkpointBytesMax = 4_294_967_296;
 const headerBytesMax = 16_777_216;

@@ -37,7 +37,8 @@ export const parseExperiment = (text: string, file: string): ExperimentConfig =>
       },
     );
   }
-  const parsed = ExperimentConfig.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  const tree: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  const parsed = ExperimentConfig.safeParse(tree);
   if (parsed.success) return parsed.data;
   const lineOf = (path: readonly PropertyKey[]): string => {
     for (let length = path.length; length > 0; length--) {
@@ -51,8 +52,9 @@ export const parseExperiment = (text: string, file: string): ExperimentConfig =>
     return `  - ${place === "" ? "top" : place}: ${message}${lineOf(path)}`;
   });
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  throw new InputError(
-    `expected a valid experiment, found ${count} in ${file}:\n${problems.join("\n")}\ncorrect each; configs/experiment-repair.yaml is an example`,
-    { file },
-  );
+  const isRun = typeof tree === "object" && tree !== null && !("hosts" in tree) && ("model" in tree || "optimization" in tree);
+  const next = isRun
+    ? "this is a run's configuration: start it with `esper start --config FILE`"
+    : "correct each; configs/experiment-repair.yaml is an example";
+  throw new InputError(`expected a valid experiment, found ${count} in ${file}:\n${problems.join("\n")}\n${next}`, { file });
 };

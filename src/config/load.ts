@@ -85,8 +85,12 @@ export const resolveConfig = (
   if (problems.length === 0 && parsed.success) return parsed.data;
   const where = source ? ` in ${source.file}` : "";
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  const next =
+    "hosts" in document.tree
+      ? "this is an experiment: run it with `esper experiment --config FILE`"
+      : 'correct each; every key is described in README.md, "Configuration"';
   throw new InputError(
-    `expected a valid configuration, got ${count}${where}:\n${problems.map((line) => `  - ${line}`).join("\n")}\ncorrect each; every key is described in README.md, "Configuration"`,
+    `expected a valid configuration, got ${count}${where}:\n${problems.map((line) => `  - ${line}`).join("\n")}\n${next}`,
     source ? { file: source.file } : {},
   );
 };

@@ -7,6 +7,7 @@ import { ContentHash } from "./ids.ts";
 import { LifecycleState, LifecycleStep } from "./lifecycle.ts";
 import { Judgement, judgeNames, PairedGain } from "./measure.ts";
 import { OptimizerConfig } from "./optimizer.ts";
+import { PruneTarget } from "./pruning.ts";
 
 /** Where an asset comes from. */
 export const Provenance = z.strictObject({
@@ -45,6 +46,8 @@ export type KernelProgramName = (typeof kernelPrograms)[number];
 export const KernelKey = z.strictObject({
   hostHash: ContentHash,
   request: BlueprintRequest,
+  /** Present for a pruning: nothing is added, so the request is the control's and both sites are the target's. */
+  prune: PruneTarget.optional(),
   seedId: z.string(),
   fromSite: z.string(),
   toSite: z.string(),
@@ -90,6 +93,8 @@ export const FieldReport = z.strictObject({
   toSite: z.string(),
   /** What was asked for, so that a failure counts against that blueprint. */
   blueprint: BlueprintRequest.optional(),
+  /** What was to go, where the trial was of a pruning. */
+  prune: PruneTarget.optional(),
   blueprintHash: z.string().optional(),
   kernelHash: z.string().optional(),
   outcome: LifecycleState,

@@ -4,6 +4,7 @@ import { BlueprintRequest } from "./blueprint-kinds.ts";
 import { RequestId, RunId, SeedId, SiteId } from "./ids.ts";
 import { LifecycleState } from "./lifecycle.ts";
 import { HostSummary } from "./plan.ts";
+import { PruneTarget } from "./pruning.ts";
 
 /** What a grown repair is expected to do, made before it starts and scored afterwards. */
 export const Forecast = z.strictObject({
@@ -38,6 +39,8 @@ export const KasminaControlCommand = z.discriminatedUnion("kind", [
     /** Where the bypass ends; left out, the span of the largest energy, else the nearest legal one. */
     toSite: SiteId.optional(),
     blueprint: BlueprintRequest.optional(),
+    /** Takes something out in place of growing; the seed is then `seed:<site>.prune`, and span and blueprint are left out. */
+    prune: PruneTarget.optional(),
     adaptation: AdaptationSignal.optional(),
     reason: z.string().max(500).default("asked by the operator"),
   }),
@@ -131,12 +134,14 @@ export const CommandReceipt = z.discriminatedUnion("kind", [
 ]);
 export type CommandReceipt = z.infer<typeof CommandReceipt>;
 
-/** A decision of Tamiyo, also when it was to do nothing for a reason worth knowing. */
+/** A decision of Tamiyo or Emrakul, also when it was to do nothing for a reason worth knowing. */
 export const Decision = z.strictObject({
   runId: z.string(),
   epoch: z.int().min(1),
   rule: z.string(),
-  outcome: z.enum(["germinate", "wait", "probe", "refused"]),
+  /** Left out: Tamiyo. */
+  by: z.enum(["tamiyo", "emrakul"]).optional(),
+  outcome: z.enum(["germinate", "wait", "probe", "prune", "refused"]),
   site: z.string().optional(),
   seedId: z.string().optional(),
   fromSite: z.string().optional(),

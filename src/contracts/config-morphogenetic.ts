@@ -60,7 +60,9 @@ export const MorphogeneticConfig = z.strictObject({
         .number()
         .positive()
         .default(0.25)
-        .describe("Largest change of loss over the window, as a fraction of its mean."),
+        .describe(
+          "Largest change of loss over the window, as a fraction of its mean; by its lower 99 % bound, since batches differ.",
+        ),
       epochsMax: z.int().min(1).default(3).describe("Windows to become steady before the seed is culled."),
     })
     .prefault({}),
@@ -98,8 +100,14 @@ export const MorphogeneticConfig = z.strictObject({
     .prefault({}),
   pruning: z
     .strictObject({
-      enabled: z.boolean().default(false).describe("Whether Emrakul proposes to prune what no longer earns its cost."),
-      everyEpochs: z.int().min(1).default(16).describe("Host windows between two proposals."),
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Whether Emrakul proposes to prune what no longer earns its cost, and an operator may; not beside a frozen base.",
+        ),
+      everyEpochs: z.int().min(1).default(16).describe("Host windows between two looks at the host's parts."),
+      samples: z.int().min(16).max(65_536).default(256).describe("Training samples that units are measured on."),
       unitsFractionMax: fraction.default(0.5).describe("Part of a layer's units that one trial may remove."),
       lossMax: fraction.default(0.01).describe("The pruned host may lose at most this fraction of the twin's loss, upper bound."),
     })

@@ -24,7 +24,17 @@ export const SignalConfig = z.strictObject({
     .int()
     .min(1)
     .default(4)
-    .describe("Windows between two measurements; after one that names a candidate the next window measures again."),
+    .describe(
+      "Least number of windows between two measurements; after one that names a candidate the next window measures again.",
+    ),
+  flopsFractionMax: z
+    .number()
+    .min(0.001)
+    .max(1)
+    .default(0.04)
+    .describe(
+      "Share of the run's FLOPs that measurements without a candidate may take; where one costs more than `everyEpochs` allows for, they come less often.",
+    ),
   probeBatches: z
     .int()
     .min(1)
@@ -50,8 +60,10 @@ export const TriggerConfig = z.strictObject({
     .number()
     .min(0)
     .max(10)
-    .default(1.645)
-    .describe("Standard errors from the gap down to its lower bound; 1.645 is one-sided 95 %."),
+    .default(1.895)
+    .describe(
+      "Standard errors from the gap down to its lower bound; 1.895 is one-sided 95 % with the seven degrees of freedom of eight blocks.",
+    ),
   dimensionsMax: z
     .int()
     .min(0)

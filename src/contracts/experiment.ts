@@ -79,8 +79,8 @@ export const ExperimentConfig = z.strictObject({
     .number()
     .min(0)
     .max(1)
-    .default(0.01)
-    .describe("A recovered share is taken only where the damage costs at least this part of the test accuracy."),
+    .default(0.02)
+    .describe("A recovered share is taken only where the damage costs at least this part of the test accuracy: less is noise."),
   confidence: z.number().min(0.5).max(0.9999).default(0.95).describe("Two-sided, of every interval in the report."),
   bootstrapDraws: z.int().min(100).max(100_000).default(2000).describe("Draws for intervals of ratios and of rank correlations."),
   jobsMax: z.int().min(1).max(1_000_000).default(20_000).describe("More jobs than this are refused."),
@@ -104,6 +104,8 @@ export const TrialRecord = z.strictObject({
   /** Absent when the run ended before the trial did. */
   outcome: LifecycleState.optional(),
   endReason: z.string().optional(),
+  /** It came to a verdict against its twin: `gain` is that of the whole trial and not of one of its stages. */
+  judged: z.boolean(),
   gain: PairedGain.optional(),
 });
 export type TrialRecord = z.infer<typeof TrialRecord>;

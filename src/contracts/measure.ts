@@ -63,6 +63,9 @@ export const Anomaly = z.strictObject({
 });
 export type Anomaly = z.infer<typeof Anomaly>;
 
+/** FLOPs of an optimizer step of the host as it is, and as it would be; told where a pruning is on trial. */
+const stepFlops = z.strictObject({ before: count, after: count }).optional();
+
 /** What a window told about the seed that was at work in it. */
 export const KernelMeasurement = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -100,8 +103,10 @@ export const KernelMeasurement = z.discriminatedUnion("kind", [
     meanLoss: z.number(),
     /** |fitted change over the window| / mean. */
     relativeSlope: z.number().optional(),
+    /** Its standard error: batches differ though nobody learns. */
+    relativeSlopeError: z.number().optional(),
   }),
-  z.strictObject({ kind: z.literal("evaluated"), gain: PairedGain.optional() }),
+  z.strictObject({ kind: z.literal("evaluated"), gain: PairedGain.optional(), stepFlops }),
   z.strictObject({
     kind: z.literal("fine_tuned"),
     finite: z.boolean(),
@@ -112,6 +117,7 @@ export const KernelMeasurement = z.discriminatedUnion("kind", [
     gain: PairedGain.optional(),
     /** Of each judge; absent when nothing was measured. */
     judgements: z.array(Judgement).max(judgeNames.length).optional(),
+    stepFlops,
   }),
 ]);
 export type KernelMeasurement = z.infer<typeof KernelMeasurement>;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { DamageConfig, GovernorConfig, ModelConfig, MorphogeneticConfig } from "./config.ts";
 import { Anomaly, FlopsAccount, KernelMeasurement, Validation } from "./measure.ts";
 import { OptimizerConfig } from "./optimizer.ts";
+import { HostParts } from "./pruning.ts";
 import { Signal } from "./signal.ts";
 
 const count = z.int().min(0);
@@ -122,6 +123,8 @@ export const EpochPlan = z.strictObject({
   measureSignal: z.boolean(),
   /** Batches to pool in that measurement; left out: one. */
   signalBatches: z.int().min(1).max(16).optional(),
+  /** Measure at the window's end which parts of the host earn their cost. */
+  measureParts: z.boolean().optional(),
 });
 export type EpochPlan = z.infer<typeof EpochPlan>;
 
@@ -152,6 +155,7 @@ export const EpochResult = z.strictObject({
   flops: FlopsAccount,
   parameters: count,
   signal: Signal.optional(),
+  parts: HostParts.optional(),
   kernel: KernelMeasurement.optional(),
   anomalies: z.array(Anomaly).max(64),
   /** The host changed its shape at this window's start. */

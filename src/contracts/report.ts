@@ -47,7 +47,7 @@ export const ReportArm = z.strictObject({
   seconds: z.number(),
   stepsPerSecond: z.number(),
   hostSteps: z.int().min(0),
-  /** Germinations that took place. */
+  /** Germinations that took place; prunings do not count. */
   triggers: z.int().min(0),
   rollbacks: z.int().min(0),
   /** Whether a seed germinated at a damaged layer, or its span covers the first of them; absent without damage or without a trigger. */

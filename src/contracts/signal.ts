@@ -64,7 +64,7 @@ export type Signal = z.infer<typeof Signal>;
 
 /** The most that one kind of evidence counts. */
 const evidenceMax = 8;
-/** So much more than gap and dimensions come to together that of two layers with a scale far off the one further off is the worse. */
+/** So much more than gap and dimensions come to together, three times `evidenceMax`, that of two layers with a scale far off the one further off is the worse. */
 const scaleWeight = 16 * evidenceMax;
 
 const bounded = (evidence: number): number => (Number.isFinite(evidence) ? Math.min(evidenceMax, Math.max(0, evidence)) : 0);
@@ -83,8 +83,17 @@ const gapEvidence = (layer: LayerSignal, trigger: TriggerConfig): number => {
 const dimensionEvidence = ({ dimensionsIn, dimensionsOut }: LayerSignal, { dimensionsMax }: TriggerConfig): number => {
   if (dimensionsIn === undefined || dimensionsOut === undefined) return 0;
   const lostHere = dimensionsOut <= dimensionsMax && 2 * dimensionsOut < dimensionsIn;
-  return lostHere ? bounded((dimensionsMax + 1) / Math.max(0.5, dimensionsOut)) : 0;
+  return lostHere ? bounded((dimensionsMax + 1) / Math.max(1, dimensionsOut)) : 0;
 };
+
+/**
+ * Where gap and dimensions both speak against a layer, the gap in absolute terms once more. Behind a layer that passes on next to nothing others
+ * lose their last directions; of all these the first loses most.
+ */
+const agreement = (layer: LayerSignal, trigger: TriggerConfig): number =>
+  gapEvidence(layer, trigger) >= 1 && dimensionEvidence(layer, trigger) > 0
+    ? bounded(gapLower(layer, trigger) / trigger.gapMin)
+    : 0;
 
 /**
  * Above `scaleWeight` where weights are far too large. It outweighs what the layers behind show: it is why they died, not what they are.
@@ -96,12 +105,12 @@ const scaleEvidence = ({ weightGain }: LayerSignal, { weightGainMax }: TriggerCo
 
 /**
  * How bad a layer is; above 1 it is a candidate. The sum of three effect sizes, each 0 or relative to what it must be at least:
- * error that its output no longer explains (by the lower bound), dimensions lost, weights far off in scale. What was not measured adds
- * nothing. Undefined where the gap is no number.
+ * error that its output no longer explains (by the lower bound), dimensions lost, weights far off in scale; and what the first two agree in.
+ * What was not measured adds nothing. Undefined where the gap is no number.
  */
 export const severityOf = (layer: LayerSignal, trigger: TriggerConfig): number | undefined =>
   Number.isFinite(layer.gap) && Number.isFinite(layer.gapError)
-    ? gapEvidence(layer, trigger) + dimensionEvidence(layer, trigger) + scaleEvidence(layer, trigger)
+    ? gapEvidence(layer, trigger) + dimensionEvidence(layer, trigger) + agreement(layer, trigger) + scaleEvidence(layer, trigger)
     : undefined;
 
 /** The site of the largest severity among those that may be named; the first on ties. */

@@ -12,10 +12,21 @@ import { ContentHash } from "./ids.ts";
 import { SeedTransition } from "./lifecycle.ts";
 import { Judgement, judgeNames } from "./measure.ts";
 import { BoundaryReply, EpochResult, HostSummary } from "./plan.ts";
+import { PruneSurvey } from "./pruning.ts";
 import { ReportDamage } from "./report.ts";
 import { HealthSignal, RunProgress, SystemStatePacket } from "./telemetry.ts";
 
-export const actorNames = ["tolaria", "kasmina", "tamiyo", "tezzeret", "urabrask", "urza", "nissa", "supervisor"] as const;
+export const actorNames = [
+  "tolaria",
+  "kasmina",
+  "tamiyo",
+  "emrakul",
+  "tezzeret",
+  "urabrask",
+  "urza",
+  "nissa",
+  "supervisor",
+] as const;
 export type ActorName = (typeof actorNames)[number];
 /** People and their programs: `operator` may command, `observer` may only look. */
 export const principals = [...actorNames, "operator", "observer"] as const;
@@ -144,9 +155,9 @@ export const subjects = {
     stream: "EVENTS",
   }),
   "system.events.decision": entry({
-    about: "What Tamiyo decided, why, how sure it was and what it expects.",
+    about: "What Tamiyo or Emrakul decided, why, how sure it was and what it expects.",
     payload: Decision,
-    publishers: ["tamiyo"],
+    publishers: ["tamiyo", "emrakul"],
     listeners: ["nissa", "operator", "observer"],
     stream: "EVENTS",
   }),
@@ -177,6 +188,12 @@ export const subjects = {
     publishers: ["kasmina"],
     listeners: ["tamiyo", "nissa", "operator", "observer"],
   }),
+  "telemetry.host.parts": entry({
+    about: "Which units and grown bypasses of the host earn their cost, after a window that looked at them.",
+    payload: PruneSurvey,
+    publishers: ["kasmina"],
+    listeners: ["emrakul", "operator", "observer"],
+  }),
   "telemetry.run.progress": entry({
     about: "Steps and loss inside a window.",
     payload: RunProgress,
@@ -187,7 +204,7 @@ export const subjects = {
     about: "Germinate, cull, rollback, release, resolve, pause, resume, status, stop; applied at the next boundary.",
     payload: KasminaControlCommand,
     reply: CommandReceipt,
-    publishers: ["tamiyo", "operator"],
+    publishers: ["tamiyo", "emrakul", "operator"],
     listeners: ["kasmina"],
   }),
   "control.kasmina.boundary": entry({
@@ -228,7 +245,7 @@ export const subjects = {
     about: "How a trial ended, forecast beside measurement.",
     payload: FieldReport,
     publishers: ["kasmina"],
-    listeners: ["urza", "tamiyo", "nissa", "operator", "observer"],
+    listeners: ["urza", "tamiyo", "emrakul", "nissa", "operator", "observer"],
     stream: "EVENTS",
   }),
   "library.asset.put": entry({

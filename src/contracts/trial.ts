@@ -93,6 +93,8 @@ export const dryRunSteps = 5;
 export const tinyAmplitudes = [0, 0.03, 0.1, 0.3, 1, 3, 10] as const;
 /** FLOPs of an optimizer for each parameter: Adam's, with the gradient's norm. */
 const updateFlops = 14;
+/** FLOPs that blend one value of a layer towards what is to stay of it. */
+const blendFlops = 4;
 
 /**
  * What a whole trial costs at most, without pauses; 0 where the blueprint does not fit. Steps of the kernel alone need the loss's gradient
@@ -125,6 +127,24 @@ export const trialCost = (
   const verdict = 2 * config.fineTuning.steps * jointStep;
   const evaluations = validationBatches * (2 * host.forwardFlops + 4 * grownForward);
   return { parameters, flops: Math.ceil(loading + alone + settling + verdict + evaluations) };
+};
+
+/**
+ * What the trial of a pruning costs at most: nothing is added, and steps until the contest are forward passes that blend the parts out.
+ * Four evaluations are of the host with them blended out or without them, two of the host.
+ */
+export const pruningCost = (
+  host: HostSummary,
+  site: string,
+  validationBatches: number,
+  { grafting, stabilization, fineTuning }: MorphogeneticConfig,
+): TrialCost | undefined => {
+  const found = findSite(host, site);
+  if (found === undefined) return undefined;
+  const forward = host.forwardFlops + blendFlops * host.batchSize * sizeOf(found.shape);
+  const passes = dryRunSteps + 1 + grafting.steps + stabilization.steps * stabilization.epochsMax + 4 * validationBatches;
+  const contest = 2 * fineTuning.steps * host.stepFlops;
+  return { parameters: 0, flops: Math.ceil(passes * forward + contest + 2 * validationBatches * host.forwardFlops) };
 };
 
 /** Moments of what the bypass reads, of what the last layer reads and of the gradient there, then the search for the amplitude. */

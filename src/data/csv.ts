@@ -119,6 +119,9 @@ const inputColumn = ({ file, lines }: CsvTable, column: Column, { categoriesMax 
   return { kind: "text", name, categories, at: (row) => places[row]! };
 };
 
+/** Numbers with a fraction are values to be predicted, where there are more different ones than this. */
+const decimalClassesMax = 20;
+
 const targetColumn = ({ file, lines }: CsvTable, column: Column, config: DatasetConfig): SourceTarget => {
   const { name, values, firstText } = column;
   if (config.task === "regression") {
@@ -132,6 +135,13 @@ const targetColumn = ({ file, lines }: CsvTable, column: Column, config: Dataset
     return { kind: "values", names: [name], at: (row) => numbers[row]! };
   }
   const names = distinct(column);
+  const decimalText = firstText < 0 ? values.find((value) => !Number.isInteger(Number(value))) : undefined;
+  if (decimalText !== undefined && names.length > decimalClassesMax) {
+    throw new InputError(
+      `data file ${file}, column ${name}: expected classes, found ${names.length} different numbers such as ${decimalText}; set dataset.task to regression, or name another column by dataset.target`,
+      { path: "dataset.task", file },
+    );
+  }
   checkClasses(config, file, `column ${name}`, names.length);
   const places = placesOf(names, values);
   return { kind: "classes", names, at: (row) => places[row]! };

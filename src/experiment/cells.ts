@@ -6,17 +6,21 @@ import type { CellPlan, ExperimentPlan } from "./plan.ts";
 export interface Cell extends Omit<CellPlan, "keys"> {
   /** Jobs that were done; a job that failed or was not run measured nothing and is absent. */
   readonly arms: Readonly<Partial<Record<ExperimentArm, JobResult>>>;
+  /** Arms whose job was tried and failed: no measurement, and no success either. */
+  readonly failed: readonly ExperimentArm[];
 }
 
 export const cellsWithResults = (plan: ExperimentPlan, results: ReadonlyMap<string, JobResult>): readonly Cell[] =>
   plan.cells.map(({ keys, ...cell }) => {
     const arms: Partial<Record<ExperimentArm, JobResult>> = {};
+    const failed: ExperimentArm[] = [];
     for (const arm of experimentArms) {
       const key = keys[arm];
       const result = key === undefined ? undefined : results.get(key);
       if (result?.outcome === "done") arms[arm] = result;
+      if (result?.outcome === "failed") failed.push(arm);
     }
-    return { ...cell, arms };
+    return { ...cell, arms, failed };
   });
 
 export const accuracyOf = (result: JobResult | undefined): number | undefined => result?.test?.accuracy;
@@ -31,6 +35,17 @@ export const coversDamage = ({ sites, damagedSites }: JobResult, { site, toSite 
   const end = to === -1 ? sites.length : to!;
   return from! >= 0 && at! >= from! && at! <= end;
 };
+
+/** As the policy words it: the site had all its checks, and something else stood against growing there. */
+const refusedTrigger = / in (\d+) of (\d+) successive checks; (?:but|no bypass) /;
+
+/** The trigger fired: a seed germinated, or was refused although its site had all its checks. */
+export const isTriggered = ({ trials, refusals }: JobResult): boolean =>
+  trials.length > 0 ||
+  refusals.some((reason) => {
+    const [, seen, wanted] = refusedTrigger.exec(reason) ?? [];
+    return seen !== undefined && Number(seen) >= Number(wanted);
+  });
 
 export const isKept = ({ outcome }: TrialRecord): boolean => outcome === "FOSSILIZED";
 

@@ -2,12 +2,14 @@
  * What a set of cells shows: means, shares and their intervals. Pure.
  *
  * F1 A measurement that is missing leaves its cell out of that figure, and the figure's n says so; it never counts as a success.
- * F2 A host that no seed germinated in counts as not found.
+ * F2 A damaged host that no seed germinated in, or whose run failed, counts as not found.
+ * F3 A trigger that was refused is a trigger. A trial that could not be judged is no proof that the verdict holds against useless seeds.
+ * F4 Intervals that resample draw runs, not the trials within them.
  */
 import type { ExperimentArm, JobResult, TrialRecord } from "../contracts/experiment.ts";
 import { experimentArms } from "../contracts/experiment.ts";
 import { createRandom } from "../graph/random.ts";
-import { accuracyOf, byKey, type Cell, coversDamage, healthyOf, isKept, watchedOf } from "./cells.ts";
+import { accuracyOf, byKey, type Cell, coversDamage, healthyOf, isKept, isTriggered, watchedOf } from "./cells.ts";
 import {
   bootstrap,
   clopperPearson,
@@ -65,6 +67,8 @@ export interface SizeFigures {
   readonly reached: Proportion;
   /** FLOPs it took them, over the budget: the median of those that reached it. */
   readonly flopsShare: number | undefined;
+  /** The same of the final size itself: a curve that wavers passes its last value before its end. */
+  readonly flopsShareOfFinalSize: number | undefined;
 }
 
 export interface Figures {
@@ -76,8 +80,11 @@ export interface Figures {
   readonly foundWhereItHurts: Proportion;
   /** First trial began exactly at a damaged layer. */
   readonly foundExactly: Proportion;
+  /** First trial of a random place at the damage, by the same rule as `found`: what chance finds, since a long bypass passes much. */
+  readonly foundAtRandom: Proportion;
   readonly falseTriggers: Proportion;
   readonly falseKept: Proportion;
+  /** Trials at the damage; one that ended without a verdict was not kept. */
   readonly keptAtDamage: Proportion;
   /** Trials at random places that do not pass the damage. */
   readonly keptAtRandomPlace: Proportion;
@@ -127,8 +134,13 @@ const tripleOf = ({ arms, damaged }: Cell): Triple | undefined => {
   return { noGrowth, grown, healthy };
 };
 
-const hurts = ({ noGrowth, healthy }: Triple, { hurtsMin }: AnalysisOptions): boolean =>
+const hurts = ({ noGrowth, healthy }: Pick<Triple, "noGrowth" | "healthy">, { hurtsMin }: AnalysisOptions): boolean =>
   healthy - noGrowth >= hurtsMin && healthy > noGrowth;
+
+const isHurt = ({ arms }: Cell, options: AnalysisOptions): boolean => {
+  const [noGrowth, healthy] = [arms["no-growth"], arms.healthy].map(accuracyOf);
+  return noGrowth !== undefined && healthy !== undefined && hurts({ noGrowth, healthy }, options);
+};
 
 const recoveredFigures = (cells: readonly Cell[], options: AnalysisOptions): RecoveredFigures => {
   const measured = defined(cells.map(tripleOf));
@@ -149,11 +161,13 @@ const recoveredFigures = (cells: readonly Cell[], options: AnalysisOptions): Rec
   };
 };
 
-/** Trials that came to an end at a gate; one that the end of the run cut off says nothing of its place. */
+/** Trials that came to an end; one that the end of the run cut off says nothing of its place. */
 const ended = ({ trials }: JobResult): readonly TrialRecord[] =>
-  trials.filter(
-    ({ outcome, endReason }) => outcome !== undefined && outcome !== "DORMANT" && !endReason?.includes("FLOPs are used up"),
-  );
+  trials.filter(({ outcome, endReason }) => outcome !== undefined && !endReason?.includes("FLOPs are used up"));
+
+/** Trials that a gate decided on a measurement; a kernel that never came into trial is no verdict on its place. */
+const judged = (result: JobResult): readonly TrialRecord[] =>
+  ended(result).filter(({ outcome, endReason }) => outcome !== "DORMANT" && !endReason?.includes("was not measured")); // F3
 
 const keptShare = (trials: readonly TrialRecord[], confidence: number): Proportion =>
   clopperPearson(trials.filter(isKept).length, trials.length, confidence);
@@ -163,8 +177,8 @@ const shareOf = <T>(items: readonly T[], holds: (item: T) => boolean, confidence
 
 const forecastPairs = (cells: readonly Cell[]): readonly ForecastPair[] =>
   byKey(defined(cells.flatMap((cell) => [cell.arms.grown, watchedOf(cell)])), ({ key }) => key).flatMap(({ label, trials }) =>
-    trials.flatMap(({ forecast, gain }) =>
-      forecast === undefined || gain === undefined
+    trials.flatMap(({ forecast, judged, gain }) =>
+      forecast === undefined || !judged || gain === undefined
         ? []
         : [
             {
@@ -196,10 +210,11 @@ const sizeFigures = (arm: "grown" | "no-growth", cells: readonly Cell[], confide
     return own === undefined || scratch === undefined || target === undefined ? [] : [{ own, scratch, target }];
   });
   if (pairs.length === 0) return undefined;
-  const flops = pairs.map(({ own, target }) => {
-    const reached = flopsToReach(own, target);
-    return reached === undefined ? undefined : reached / own.flopsMax;
-  });
+  const shareOfBudget = (run: JobResult, accuracy: number): number | undefined => {
+    const reached = flopsToReach(run, accuracy);
+    return reached === undefined ? undefined : reached / run.flopsMax;
+  };
+  const flops = pairs.map(({ own, target }) => shareOfBudget(own, target));
   const differences = pairs.map(({ own, scratch }) => {
     const [a, b] = [accuracyOf(own), accuracyOf(scratch)];
     return a === undefined || b === undefined ? undefined : a - b;
@@ -209,6 +224,7 @@ const sizeFigures = (arm: "grown" | "no-growth", cells: readonly Cell[], confide
     difference: meanInterval(defined(differences), confidence),
     reached: clopperPearson(defined(flops).length, pairs.length, confidence),
     flopsShare: median(defined(flops)),
+    flopsShareOfFinalSize: median(defined(pairs.map(({ scratch, target }) => shareOfBudget(scratch, target)))),
   };
 };
 
@@ -216,14 +232,16 @@ export const figuresOf = (cells: readonly Cell[], options: AnalysisOptions): Fig
   const { confidence, bootstrapDraws: draws } = options;
   const damaged = cells.flatMap((cell) => {
     const { grown } = cell.arms;
-    const triple = tripleOf(cell);
-    return cell.damaged && grown !== undefined ? [{ grown, hurt: triple !== undefined && hurts(triple, options) }] : [];
+    const tried = grown !== undefined || cell.failed.includes("grown");
+    return cell.damaged && tried ? [{ grown, hurt: isHurt(cell, options) }] : [];
   });
+  const grownRuns = defined(damaged.map(({ grown }) => grown));
   const atDamage = ({ grown }: (typeof damaged)[number]): boolean => {
-    const [first] = grown.trials; // F2
-    return first !== undefined && coversDamage(grown, first);
+    const first = grown?.trials[0]; // F2
+    return grown !== undefined && first !== undefined && coversDamage(grown, first);
   };
-  const exactly = ({ grown }: (typeof damaged)[number]): boolean => grown.damagedSites.includes(grown.trials[0]?.site ?? "");
+  const exactly = ({ grown }: (typeof damaged)[number]): boolean =>
+    grown?.damagedSites.includes(grown.trials[0]?.site ?? "") === true; // F2
   const watched = byKey(cells, (cell) => watchedOf(cell)?.key).flatMap((cell) => watchedOf(cell) ?? []);
   const prices = byKey(cells, (cell) => watchedOf(cell)?.key).map((cell) => {
     const [alone, seen] = [accuracyOf(healthyOf(cell)), accuracyOf(watchedOf(cell))];
@@ -233,8 +251,9 @@ export const figuresOf = (cells: readonly Cell[], options: AnalysisOptions): Fig
     arms["random-place"] === undefined ? [] : [{ result: arms["random-place"], isDamaged }],
   );
   const pairs = forecastPairs(cells);
-  const rank = (drawn: readonly ForecastPair[]): number | undefined =>
-    spearman(drawn.map(({ forecast, measured }) => ({ x: forecast, y: measured })));
+  const runs = [...new Set(pairs.map(({ label }) => label))].map((label) => pairs.filter((pair) => pair.label === label));
+  const rank = (drawn: readonly (readonly ForecastPair[])[]): number | undefined =>
+    spearman(drawn.flat().map(({ forecast, measured }) => ({ x: forecast, y: measured })));
   return {
     cells: cells.length,
     arms: defined(experimentArms.map((arm) => armFigures(arm, cells, options))),
@@ -246,23 +265,33 @@ export const figuresOf = (cells: readonly Cell[], options: AnalysisOptions): Fig
       confidence,
     ),
     foundExactly: shareOf(damaged, exactly, confidence),
-    falseTriggers: shareOf(watched, ({ trials }) => trials.length > 0, confidence),
+    foundAtRandom: shareOf(
+      random.filter(({ isDamaged }) => isDamaged),
+      ({ result }) => {
+        const [first] = result.trials;
+        return first !== undefined && coversDamage(result, first);
+      },
+      confidence,
+    ),
+    falseTriggers: shareOf(watched, isTriggered, confidence), // F3
     falseKept: shareOf(watched, ({ trials }) => trials.some(isKept), confidence),
     keptAtDamage: keptShare(
-      damaged.flatMap(({ grown }) => ended(grown).filter((trial) => coversDamage(grown, trial))),
+      grownRuns.flatMap((grown) => ended(grown).filter((trial) => coversDamage(grown, trial))),
       confidence,
     ),
     keptAtRandomPlace: keptShare(
-      random.flatMap(({ result, isDamaged }) => (isDamaged ? ended(result).filter((trial) => !coversDamage(result, trial)) : [])),
+      random.flatMap(({ result, isDamaged }) =>
+        isDamaged ? judged(result).filter((trial) => !coversDamage(result, trial)) : [],
+      ),
       confidence,
     ),
     keptOnHealthy: keptShare(
-      random.flatMap(({ result, isDamaged }) => (isDamaged ? [] : ended(result))),
+      random.flatMap(({ result, isDamaged }) => (isDamaged ? [] : judged(result))),
       confidence,
     ),
     price: meanInterval(defined(prices), confidence),
     forecast: {
-      rank: bootstrap(pairs, rank, { draws, confidence, random: createRandom(1).fork("forecast") }),
+      rank: bootstrap(runs, rank, { draws, confidence, random: createRandom(1).fork("forecast") }), // F4
       coverage: shareOf(pairs, ({ measured, lower, upper }) => measured >= lower && measured <= upper, confidence),
       pairs,
     },

@@ -76,6 +76,7 @@ const trialOf = (report: FieldReport, results: readonly EpochResult[]): TrialRec
     ...(forecast === undefined ? {} : { forecast }),
     outcome,
     endReason: reason,
+    judged: history.some(({ state }) => state === "FINE_TUNING"),
     ...(measuredGain === undefined ? {} : { gain: measuredGain }),
   };
 };
@@ -103,7 +104,8 @@ const recordOf = ({ key, label, spec }: JobTask, outcome: SoloOutcome): Omit<Job
     checks: results.flatMap(({ epoch, signal }) =>
       signal === undefined ? [] : [{ epoch, gaps: Object.fromEntries(signal.layers.map(({ site, gap }) => [site, gap])) }],
     ),
-    trials: fieldReports.map((report) => trialOf(report, results)),
+    // What was pruned shows in the timeline and in the parameters.
+    trials: fieldReports.filter(({ prune }) => prune === undefined).map((report) => trialOf(report, results)),
     refusals: refusalsOf(outcome),
     timeline: transitions.map(({ seedId, to, epoch }) => ({ seedId, state: to, epoch })),
     flops,

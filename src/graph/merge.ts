@@ -77,8 +77,8 @@ const affineChain = (view: GraphView, output: string, source: string): Affine[] 
   return chain;
 };
 
-/** The value that a bypass reads. */
-const sourceOf = (graph: Graph, seedId: string): string | undefined => {
+/** The value that a bypass reads; undefined when it reads several. */
+export const sourceOf = (graph: Graph, seedId: string): string | undefined => {
   const own = seedValue(seedId, "");
   const read = graph.nodes.filter((node) => node.id.startsWith(own)).flatMap((node) => node.inputs);
   const outside = new Set(read.filter((value) => !value.startsWith(own)));
@@ -233,7 +233,7 @@ const foldNorm = (host: Host, parameters: ReadonlyMap<string, Tensor>, node: Gra
 };
 
 /** Seeds that are folded into a host, oldest first. */
-const foldedSeeds = ({ graph }: Host): string[] => {
+export const foldedSeeds = ({ graph }: Host): string[] => {
   const sums = new Set(graph.nodes.map(({ id }) => id).filter((id) => id.endsWith(":sum")));
   const cohorts = [...new Set(graph.parameters.map(({ cohort }) => cohort))];
   return cohorts.filter((cohort) => sums.has(`${cohort}:sum`));

@@ -8,6 +8,7 @@
  */
 import { GraphError } from "../contracts/errors.ts";
 import type { Host, HostLayer, Initializer, Parameter, Tensor } from "../contracts/graph.ts";
+import type { PruneTarget } from "../contracts/pruning.ts";
 import { parameterOf } from "./optimizers.ts";
 import { removeBypass } from "./rewrite.ts";
 import { sizeOf } from "./shapes.ts";
@@ -176,4 +177,25 @@ export const removeCommitted = (host: Host, parameters: TensorMap, seedId: strin
   const gone = new Set(removed);
   const tensors = new Map(Array.from(parameters).filter(([name]) => !gone.has(parameterOf(name))));
   return { host: without, parameters: tensors, removed };
+};
+
+/**
+ * Takes out what a target names. Bypasses that something else stands on are refused (P2).
+ * @throws GraphError for what no host could lose.
+ */
+export const pruneTarget = (
+  host: Host,
+  parameters: TensorMap,
+  target: PruneTarget,
+): Pick<Extract<Pruning, { kind: "pruned" }>, "kind" | "host" | "parameters"> | Extract<Pruning, { kind: "refused" }> => {
+  if (target.kind === "units") {
+    const { site: layer, units, constants } = target;
+    return pruneUnits(host, parameters, { layer, units, ...(constants.length === 0 ? {} : { constants }) });
+  }
+  try {
+    return { kind: "pruned", ...removeCommitted(host, parameters, target.seedId) };
+  } catch (error) {
+    if (error instanceof GraphError) return { kind: "refused", reason: error.message };
+    throw error;
+  }
 };

@@ -5,6 +5,7 @@
  * K2  All that a bypass brings has its seed's name: `<seed>/…`, `<seed>:scaled`, `<seed>:sum`, `alpha:<seed>`, cohort `<seed>`.
  * K3  removeBypass undoes insertBypass exactly, whatever was inserted in between and does not read it.
  * K4  Folding leaves out the factor alpha = 1 and changes nothing else.
+ * K5  Whatever else is tried on a host is added to one of its values in the same form.
  */
 import { GraphError } from "../contracts/errors.ts";
 import type { Graph, GraphNode, Host, HostLayer, Parameter } from "../contracts/graph.ts";
@@ -28,7 +29,8 @@ export const alphaInput = (seedId: string): string => `alpha:${seedId}`;
 /** The name of a blueprint's value or parameter within the host. */
 export const seedValue = (seedId: string, name: string): string => `${seedId}/${name}`;
 const scaledValue = (seedId: string): string => `${seedId}:scaled`;
-const sumValue = (seedId: string): string => `${seedId}:sum`;
+/** The value that a bypass was added to, with what it adds. */
+export const sumValue = (seedId: string): string => `${seedId}:sum`;
 
 const belongsTo = (seedId: string, value: string): boolean =>
   value.startsWith(`${seedId}/`) || value === scaledValue(seedId) || value === sumValue(seedId) || value === alphaInput(seedId);
@@ -121,7 +123,7 @@ const instantiate = ({
   seedId,
   blueprint,
   from,
-}: BypassOptions): { nodes: GraphNode[]; parameters: Parameter[]; output: string } => {
+}: Omit<AddendOptions, "alpha" | "target">): { nodes: GraphNode[]; parameters: Parameter[]; output: string } => {
   const rename = (value: string): string => (value === "in" ? from : seedValue(seedId, value));
   return {
     nodes: blueprint.nodes.map((node) => ({ ...node, id: rename(node.id), inputs: node.inputs.map(rename) })),
@@ -130,11 +132,14 @@ const instantiate = ({
   };
 };
 
-/** z_to ← z_to + alpha · blueprint(from), right after z_to. Throws GraphError when the span or the blueprint does not fit. */
-export const insertBypass = (host: Host, options: BypassOptions): Host => {
-  checkSpan(host, options);
-  const { seedId, to, alpha } = options;
-  const target = layerNamed(host, to, seedId).preActivation;
+export interface AddendOptions extends Omit<BypassOptions, "to"> {
+  /** The node to whose value it adds. */
+  readonly target: string;
+}
+
+/** target ← target + alpha · blueprint(from), right after the target (K5). Shapes are checked when the graph is bound. */
+export const insertAddend = (host: Host, options: AddendOptions): Host => {
+  const { seedId, target, alpha } = options;
   const { nodes, parameters, output } = instantiate(options);
   const scaled: GraphNode = { id: scaledValue(seedId), op: "mul", inputs: [output, alphaInput(seedId)], attributes: {} };
   const addend = alpha === "input" ? scaled.id : output;
@@ -155,6 +160,12 @@ export const insertBypass = (host: Host, options: BypassOptions): Host => {
       nodes: [...before, ...nodes, ...(alpha === "input" ? [scaled] : []), sum, ...joined.graph.nodes],
     },
   };
+};
+
+/** z_to ← z_to + alpha · blueprint(from), right after z_to. Throws GraphError when the span or the blueprint does not fit. */
+export const insertBypass = (host: Host, { to, ...options }: BypassOptions): Host => {
+  checkSpan(host, { to, ...options });
+  return insertAddend(host, { ...options, target: layerNamed(host, to, options.seedId).preActivation });
 };
 
 const sumNode = (host: Host, seedId: string): GraphNode => {

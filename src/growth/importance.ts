@@ -1,9 +1,9 @@
 /**
- * Which units of a layer matter, from one sampled batch: the first-order Taylor criterion of Molchanov et al. (2017, 2019), and whether a
- * unit says the same to every input.
+ * Which units of a layer matter, from one sampled batch: the first-order Taylor criterion of Molchanov et al. (2017, 2019).
  *
  * Taking a unit out for good leaves its mean behind (its readers' bias takes it up), so that what counts is the step from the unit's output a to
  * its mean m: to first order the loss of sample s moves by |Σ_places (a − m)·∂L_s/∂a|. The importance is the mean of that over the samples.
+ * Where the readers can keep nothing of it, as behind a padded border, m is 0.
  */
 import { ContractError } from "../contracts/errors.ts";
 import type { UnitMeasurement } from "../contracts/pruning.ts";
@@ -40,7 +40,10 @@ const layoutOf = ({ shape, activation, gradient }: ActivationBatch): Layout => {
   return { samples, units, places, indexOf: (sample, place, unit) => (sample * places + place) * units + unit };
 };
 
-const measureUnit = (batch: ActivationBatch, layout: Layout, unit: number): UnitMeasurement => {
+/** What the readers of a unit can keep of it. */
+export type Keepable = "mean" | "zero";
+
+const measureUnit = (batch: ActivationBatch, layout: Layout, unit: number, keepable: Keepable): UnitMeasurement => {
   const { samples, places, indexOf } = layout;
   let [sum, low, high] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let sample = 0; sample < samples; sample++) {
@@ -52,7 +55,7 @@ const measureUnit = (batch: ActivationBatch, layout: Layout, unit: number): Unit
     }
   }
   // A constant is itself: the mean of many copies would be rounded.
-  const mean = high === low ? low : sum / (samples * places);
+  const mean = keepable === "zero" ? 0 : high === low ? low : sum / (samples * places);
   let importance = 0;
   for (let sample = 0; sample < samples; sample++) {
     let change = 0;
@@ -63,16 +66,12 @@ const measureUnit = (batch: ActivationBatch, layout: Layout, unit: number): Unit
     // The gradient is that of a mean: times N it is the sample's own, and the mean over N samples takes the N away again.
     importance += Math.abs(change);
   }
-  const isMeasured = Number.isFinite(importance) && Number.isFinite(mean);
+  const isMeasured = Number.isFinite(importance) && Number.isFinite(sum);
   return isMeasured ? { unit, importance, mean, spread: high - low } : { unit };
 };
 
 /** Every unit of a layer. A unit with a value or gradient that is not finite has no measurement. */
-export const measureUnits = (batch: ActivationBatch): UnitMeasurement[] => {
+export const measureUnits = (batch: ActivationBatch, keepable: Keepable = "mean"): UnitMeasurement[] => {
   const layout = layoutOf(batch);
-  return Array.from({ length: layout.units }, (_, unit) => measureUnit(batch, layout, unit));
+  return Array.from({ length: layout.units }, (_, unit) => measureUnit(batch, layout, unit, keepable));
 };
-
-/** Units that gave one and the same value to all samples at all places, up to `spreadMax`. What was not measured is not constant. */
-export const constantUnits = (units: readonly UnitMeasurement[], spreadMax: number): UnitMeasurement[] =>
-  units.filter(({ spread }) => spread !== undefined && spread <= spreadMax);

@@ -4,6 +4,7 @@
  */
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { Judgement, JudgeName, PairedGain } from "../contracts/measure.ts";
+import { isNonInferior, type StepFlopsChange } from "../contracts/pruning.ts";
 import { pairedGain } from "./paired.ts";
 
 /**
@@ -80,4 +81,34 @@ export const judgeContest = (
     judgement("calibration", 0, calibration),
     judgement("cost", jury.costGainMin * extraFlops, scaled(gain, 1 / gain.lossWithout)),
   ];
+};
+
+/** The evidence of a contest between a pruned copy and its twin. */
+export interface PruningEvidence extends Omit<ContestEvidence, "extraFlops"> {
+  readonly stepFlops: StepFlopsChange;
+}
+
+/**
+ * Loss: a keep when the pruned copy is not inferior by more than `lossMax`, else a cull. Cost: the share of a step's FLOPs that is saved,
+ * which is exact. Accuracy and calibration as for growth.
+ */
+export const judgePruning = (
+  { gain, twin, grown, stepFlops }: PruningEvidence,
+  config: Pick<MorphogeneticConfig, "fineTuning" | "jury" | "pruning">,
+): Judgement[] => {
+  const { lossMax } = config.pruning;
+  const { before, after } = stepFlops;
+  const saved = (before - after) / before;
+  return judgeContest({ gain, twin, grown, extraFlops: -saved }, config).map((each): Judgement => {
+    switch (each.judge) {
+      case "loss": {
+        const vote = isNonInferior(gain, lossMax, stepFlops).holds ? "keep" : "cull";
+        return { ...each, bound: -lossMax * gain.lossWithout, vote };
+      }
+      case "cost":
+        return judgement("cost", 0, { mean: saved, lower: saved, upper: saved, confidence: gain.confidence });
+      default:
+        return each;
+    }
+  });
 };

@@ -34,6 +34,19 @@ export const relativeSlope = (values: ArrayLike<number>): number | undefined => 
   return values.length < 2 || !(average > 0) ? undefined : Math.abs(slope(values) * (values.length - 1)) / average;
 };
 
+/** Standard error of `relativeSlope`, from the residuals around the line. Undefined below three values or at mean 0. */
+export const relativeSlopeError = (values: ArrayLike<number>): number | undefined => {
+  const [average, fitted, centre] = [mean(values), slope(values), (values.length - 1) / 2];
+  if (values.length < 3 || !(Math.abs(average) > 0)) return undefined;
+  let residuals = 0;
+  let variance = 0;
+  for (let index = 0; index < values.length; index++) {
+    residuals += (values[index]! - average - fitted * (index - centre)) ** 2;
+    variance += (index - centre) ** 2;
+  }
+  return (Math.sqrt(residuals / (values.length - 2) / variance) * (values.length - 1)) / Math.abs(average);
+};
+
 const density = (x: number): number => Math.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI);
 
 /** Φ(x), by the series Φ(x) = ½ + φ(x)·Σ x^(2k+1) / (2k+1)!!; exact to rounding for |x| ≤ 8. */

@@ -69,21 +69,37 @@ export const encodeAdapters = (model: GrownModel, lineage: Lineage): Uint8Array 
 
 const headerBytesMax = 67_108_864;
 
-/** Puts adapters onto their base; seeds that the model has already are replaced. D2. */
-export const applyAdapters = (model: GrownModel, bytes: Uint8Array, file: string): GrownModel & { readonly lineage: Lineage } => {
+/** Saved adapters as they lie in their file. */
+export interface SavedAdapters {
+  /** The base that they belong to. */
+  readonly base: Base;
+  /** The base with the seeds on it. */
+  readonly host: Host;
+  readonly lineage: Lineage;
+  readonly tensors: Parameters;
+}
+
+const damaged = (file: string, expected: string, found: string): DataError =>
+  new DataError(`adapters ${file}: expected ${expected}, found ${found}; save them again`, { file });
+
+/** @throws DataError for a file that holds something else. */
+export const decodeAdapters = (bytes: Uint8Array, file: string): SavedAdapters => {
   const { tensors, metadata } = decodeSafetensors(bytes, headerBytesMax, file);
-  const fail = (expected: string, found: string): DataError =>
-    new DataError(`adapters ${file}: expected ${expected}, found ${found}; save them with saveAdapters`, { file });
-  if (metadata["format"] !== "esper-adapters") throw fail("adapters that Esper saved", metadata["format"] ?? "another file");
+  if (metadata["format"] !== "esper-adapters")
+    throw damaged(file, "adapters that Esper saved", metadata["format"] ?? "another file");
   const read = <T>(key: string, schema: z.ZodType<T>): T => {
     try {
       return schema.parse(JSON.parse(metadata[key] ?? ""));
     } catch {
-      throw fail(`${key} as metadata`, "something else");
+      throw damaged(file, `${key} as metadata`, "something else");
     }
   };
-  const wanted = read("base", Base);
-  const host = read("host", Host);
+  return { base: read("base", Base), host: read("host", Host), lineage: read("lineage", Lineage), tensors };
+};
+
+/** Puts adapters onto their base; seeds that the model has already are replaced. D2. */
+export const applyAdapters = (model: GrownModel, bytes: Uint8Array, file: string): GrownModel & { readonly lineage: Lineage } => {
+  const { base: wanted, host, lineage, tensors } = decodeAdapters(bytes, file);
   const base = baseOf(model);
   const found = baseHashes(model);
   if (found.hostHash !== wanted.hostHash || found.parametersHash !== wanted.parametersHash) {
@@ -97,14 +113,15 @@ export const applyAdapters = (model: GrownModel, bytes: Uint8Array, file: string
     host.graph.parameters.map(({ name, shape }) => {
       const tensor = base.parameters[name] ?? tensors[name];
       if (tensor === undefined || formatShape(tensor.shape) !== formatShape(shape))
-        throw fail(
+        throw damaged(
+          file,
           `the tensor ${name} of shape ${formatShape(shape)}`,
           tensor === undefined ? "none" : formatShape(tensor.shape),
         );
       return [name, tensor];
     }),
   );
-  return { host, parameters, lineage: read("lineage", Lineage) };
+  return { host, parameters, lineage };
 };
 
 /**

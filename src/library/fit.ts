@@ -9,11 +9,13 @@ import { isActive, type SeedTransition } from "../contracts/lifecycle.ts";
 import type { FlopsAccount, Validation } from "../contracts/measure.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
 import type { Clock } from "../contracts/ports.ts";
+import { isPruneSeed } from "../contracts/pruning.ts";
 import { trainStep } from "../graph/step.ts";
 import { fitToData } from "../interchange/fit-to-data.ts";
 import { runSolo, type SoloOutcome } from "../solo/run-solo.ts";
 import type { GrownModel } from "./adapters.ts";
 import type { Engines } from "./engines.ts";
+import { checkNames, settings } from "./options.ts";
 import type { UserData } from "./user-data.ts";
 
 /** What happened in a window: a stretch of training after which a seed may change its state. */
@@ -30,9 +32,12 @@ export interface WindowReport {
 }
 
 export interface FitOptions {
-  /** Passes over the training data. Default 5. With a frozen base, which takes no steps: what so many passes would cost. */
+  /** Passes over the training data. Default 5. With a frozen base, which takes no steps: the windows of so many passes. */
   readonly epochs?: number;
-  /** What growth may cost beside them, as a multiple of what they cost. Default 2; measurements take part of it also when nothing grows. */
+  /**
+   * What growth may cost beside them, as a multiple of what they cost; measurements take part of it also when nothing grows. Default 2, and on
+   * a small model, where a trial costs more than the epochs, at least 2 GFLOP: about a second.
+   */
   readonly growthBudget?: number;
   /** Samples in a step. Default 32. */
   readonly batchSize?: number;
@@ -41,8 +46,11 @@ export interface FitOptions {
   readonly validationData?: UserData;
   readonly optimizer?: z.input<typeof OptimizerConfig>;
   readonly schedule?: "constant" | "cosine";
-  /** Settings of growth, as under `morphogenetic` in a configuration; false trains the model alone. */
-  readonly growth?: false | z.input<typeof MorphogeneticConfig>;
+  /**
+   * Settings of growth, as under `morphogenetic` in a configuration; false trains the model alone. Where they are left out, `signal.samples`,
+   * `signal.warmupSteps` and `signal.flopsFractionMax` follow the data and the model, and a frozen base grows without waiting for damage.
+   */
+  readonly growth?: boolean | z.input<typeof MorphogeneticConfig>;
   /** Everything random follows from it. Default 1. */
   readonly randomSeed?: number;
   readonly onEpoch?: (report: WindowReport) => void;
@@ -75,6 +83,13 @@ const signalSamplesLeast = 256;
 const stepsPerWindowMax = 98;
 const growthBudgetDefault = 2;
 const growthBudgetMax = 100;
+const growthFlopsLeast = 2e9;
+/** Measurements are paid for by the growth budget, not by the epochs. */
+const signalFractionDefault = 0.25;
+const warmupStepsDefault = 200;
+const warmupStepsLeast = 50;
+/** A short fit is measured after this part of it. */
+const warmupShare = 0.25;
 
 /** FLOPs of a measurement for a sample and a unit of the host's layers, fitted on dense hosts of 25 to 256 units with 64 features. */
 const signalFlopsPerUnit = 3200;
@@ -92,33 +107,56 @@ const signalSamplesFor = (host: Host, flops: number, train: number): number => {
   return Math.min(train, signalSamplesDefault, Math.max(signalSamplesLeast, affordable));
 };
 
-/** A measurement cannot take more samples than there are. */
-const growthFor = (
-  growth: FitOptions["growth"],
-  host: Host,
-  flops: number,
-  train: number,
-): z.input<typeof MorphogeneticConfig> => {
-  const { signal, ...rest } = growth === false || growth === undefined ? {} : growth;
+interface Scale {
+  readonly host: Host;
+  /** Optimizer steps, and the FLOPs of the run. */
+  readonly steps: number;
+  readonly flops: number;
+  /** Training samples. */
+  readonly train: number;
+}
+
+/** What is not said follows the data and the model: a measurement cannot take more samples than there are, nor come after the fit. */
+const growthFor = (growth: FitOptions["growth"], scale: Scale): z.input<typeof MorphogeneticConfig> => {
+  const { signal, ...rest } = typeof growth === "object" ? growth : {};
+  const { host, steps, flops, train } = scale;
   if (train < signalSamplesMin) {
     throw new InputError(
       `training samples: expected at least ${signalSamplesMin}, found ${train} after the validation samples were set apart; give more data`,
       { path: "x" },
     );
   }
-  return { ...rest, enabled: growth !== false, signal: { samples: signalSamplesFor(host, flops, train), ...signal } };
+  const warmupSteps = Math.min(warmupStepsDefault, Math.max(warmupStepsLeast, Math.floor(warmupShare * steps)));
+  const measured = { samples: signalSamplesFor(host, flops, train), warmupSteps, flopsFractionMax: signalFractionDefault };
+  return {
+    // Kernels are compiled at the boundary here: nobody waits for a forge.
+    kernelLeadEpochs: 0,
+    // A base that is kept as it is was not damaged: what it lacks is what the data ask for.
+    ...(rest.base === "frozen" ? { placement: "always" as const } : {}),
+    ...rest,
+    enabled: growth !== false,
+    signal: { ...measured, ...signal },
+  };
 };
 
-const settings = <T>(schema: { safeParse(value: unknown): z.ZodSafeParseResult<T> }, value: unknown): T => {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new InputError(
-    `fit: ${issue?.path.join(".") || "options"}: ${issue?.message ?? "do not fit"}; see the configuration's reference`,
-    {
-      path: issue?.path.join(".") ?? "options",
-    },
-  );
+const names = {
+  epochs: true,
+  growthBudget: true,
+  batchSize: true,
+  validationSplit: true,
+  validationData: true,
+  optimizer: true,
+  schedule: true,
+  growth: true,
+  randomSeed: true,
+  onEpoch: true,
+  onTransition: true,
+  signal: true,
+} as const satisfies Record<keyof FitOptions, true>;
+
+/** @throws InputError for an option that is not known. */
+export const checkFitOptions = (options: FitOptions): void => {
+  checkNames("fit", options, Object.keys(names));
 };
 
 interface Plan {
@@ -130,15 +168,15 @@ interface Plan {
 
 const planFor = (options: FitOptions, host: Host, dataset: DatasetBuffers): Plan => {
   const { epochs = 5, batchSize = 32, optimizer = { kind: "adam" }, schedule = "constant", randomSeed = 1 } = options;
-  const { growthBudget = growthBudgetDefault, growth } = options;
-  if (!(growthBudget >= 0 && growthBudget <= growthBudgetMax)) {
+  const { growthBudget, growth } = options;
+  if (growthBudget !== undefined && !(growthBudget >= 0 && growthBudget <= growthBudgetMax)) {
     throw new InputError(`fit: growthBudget: expected a number from 0 to ${growthBudgetMax}, found ${growthBudget}; 2 is usual`, {
       path: "growthBudget",
     });
   }
   const size = Math.min(batchSize, dataset.train.count);
   const stepsPerPass = Math.max(1, Math.floor(dataset.train.count / size));
-  const base = settings(EsperConfig, {
+  const base = settings("fit", EsperConfig, {
     randomSeed,
     model: { name: "file", file: "in memory" },
     dataset: { batchSize: size },
@@ -146,10 +184,12 @@ const planFor = (options: FitOptions, host: Host, dataset: DatasetBuffers): Plan
   });
   const cohorts = [...new Set(host.graph.parameters.map(({ cohort }) => cohort))];
   const step = trainStep({ host, optimizer: base.optimization.optimizer, trainableCohorts: cohorts, batch: size }).flops;
-  const flops = Math.max(1, Math.floor(epochs * stepsPerPass)) * step;
-  const config = settings(EsperConfig, { ...base, morphogenetic: growthFor(growth, host, flops, dataset.train.count) });
-  const frozen = config.morphogenetic.base === "frozen";
-  return { config, stepsPerPass, flopsMax: Math.ceil(growth === false || frozen ? flops : flops * (1 + growthBudget)) };
+  const steps = Math.max(1, Math.floor(epochs * stepsPerPass));
+  const alone = steps * step;
+  const allowed = growthBudget === undefined ? Math.max(growthBudgetDefault * alone, growthFlopsLeast) : growthBudget * alone;
+  const flopsMax = Math.ceil(growth === false ? alone : alone + allowed);
+  const morphogenetic = growthFor(growth, { host, steps, flops: flopsMax, train: dataset.train.count });
+  return { config: settings("fit", EsperConfig, { ...base, morphogenetic }), stepsPerPass, flopsMax };
 };
 
 export interface FitRequest {
@@ -170,6 +210,8 @@ export const runFit = async (
   const { config, stepsPerPass, flopsMax } = planFor(options, host, dataset);
   const spec = sessionSpecOf({ runId, config, dataset, engine: engine.name, damaged: false, flopsMax });
   const growth = config.morphogenetic.enabled;
+  // A frozen base takes no steps: windows are counted.
+  const frozen = growth && config.morphogenetic.base === "frozen";
   const windows: WindowReport[] = [];
   const active = new Set<string>();
   const outcome = await runSolo({
@@ -201,12 +243,13 @@ export const runFit = async (
       options.onTransition?.(transition);
     },
     // An order takes effect a window later. A trial that is under way is seen to its end.
-    operator: ({ hostStep }) =>
-      active.size === 0 && hostStep + spec.epochSteps >= spec.hostSteps
+    operator: ({ epoch, hostStep }) =>
+      active.size === 0 && (frozen ? epoch * spec.epochSteps : hostStep) + spec.epochSteps >= spec.hostSteps
         ? { kind: "stop", requestId: `${runId}-${hostStep}`, reason: "the epochs are complete" }
         : undefined,
   });
-  const grown = outcome.transitions.filter(({ to }) => to === "FOSSILIZED").map(({ seedId }) => seedId);
+  const kept = outcome.transitions.filter(({ to }) => to === "FOSSILIZED").map(({ seedId }) => seedId);
+  const grown = kept.filter((seedId) => !isPruneSeed(seedId));
   return {
     outcome,
     result: {

@@ -22,16 +22,18 @@ import { initializeParameters } from "../graph/initialize.ts";
 import { createRandom } from "../graph/random.ts";
 import { sizeOf } from "../graph/shapes.ts";
 import { type Lineage, lineageOf } from "../interchange/lineage.ts";
+import { mergedModel } from "../interchange/merged.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { type Adapter, applyAdapters, baseOf, encodeAdapters, type GrownModel, listAdapters, settleSeeds } from "./adapters.ts";
 import { type ArrayInput, readArray, readSamples } from "./arrays.ts";
 import type { Engines } from "./engines.ts";
-import { type FitOptions, type FitResult, runFit } from "./fit.ts";
+import { checkFitOptions, type FitOptions, type FitResult, runFit } from "./fit.ts";
 import { measure, probabilitiesOf } from "./metrics.ts";
+import { settings } from "./options.ts";
 import { Predictor } from "./predictor.ts";
-import { type ExportFormat, saveModel } from "./save.ts";
+import { type ExportFormat, type ExportOptions, saveModel } from "./save.ts";
 import { summarize } from "./summary.ts";
-import { datasetOf, isUserData, readTargets, type UserData } from "./user-data.ts";
+import { checkData, dataForms, datasetOf, isUserData, readTargets, type UserData } from "./user-data.ts";
 
 /** Arrays of the user's own, or a data set by its settings, as under `dataset` in a configuration. */
 export type FitData = UserData | { readonly name: DatasetConfig["name"]; readonly [setting: string]: unknown };
@@ -96,6 +98,8 @@ export class MorphableModel {
   /** Trains the model; where a layer holds it back, grows a repair, proves it on held-out samples, and keeps it or takes it away. */
   async fit(data: FitData, options: FitOptions = {}): Promise<FitResult> {
     if (this.#isFitting) throw new InputError("fit: expected one fit at a time, found another going on; await it first"); // M3
+    checkFitOptions(options);
+    checkData("fit", data);
     this.#isFitting = true;
     try {
       const dataset = await this.#dataset(data, options);
@@ -117,6 +121,7 @@ export class MorphableModel {
 
   /** Mean loss, and the share that is right (R² for a regression). Of a data set, its test samples. */
   async evaluate(data: FitData): Promise<Validation> {
+    checkData("evaluate", data);
     return this.#measure(isUserData(data) ? this.#judged(data) : splitOf(await this.#load(data), "test"));
   }
 
@@ -147,9 +152,11 @@ export class MorphableModel {
   }
 
   /** Writes `.onnx`, `.safetensors`, or a LayersModel into a folder. The files that were written. */
-  async export(path: string, format?: ExportFormat): Promise<readonly string[]> {
+  async export(path: string, options: ExportFormat | ExportOptions = {}): Promise<readonly string[]> {
+    const { format, merged = false }: ExportOptions = typeof options === "string" ? { format: options } : options;
     const { host, parameters } = this.#known;
-    return saveModel(resolve(path), { host, parameters, lineage: this.lineage }, format);
+    const request = { host, parameters, lineage: this.lineage };
+    return saveModel(resolve(path), merged ? mergedModel(request) : request, format);
   }
 
   /** What seeds added, each apart from the base. */
@@ -205,15 +212,12 @@ export class MorphableModel {
 
   async #load(data: Exclude<FitData, UserData>, options: FitOptions = {}): Promise<DatasetBuffers> {
     const { batchSize } = options;
-    const parsed = DatasetConfig.safeParse({ ...data, ...(batchSize === undefined ? {} : { batchSize }) });
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      throw new InputError(
-        `data: expected {x, y}, or the settings of a data set such as {name: "mnist"}, found ${issue?.path.join(".") || "something else"}: ${issue?.message ?? ""}; see the configuration's reference`,
-        { path: issue?.path.join(".") ?? "data" },
-      );
-    }
-    const { buffers } = await loadDataset(parsed.data, { files: nodeFileSystem, folder: join(process.cwd(), datasetFolder) });
+    const given = { ...data, ...(batchSize === undefined ? {} : { batchSize }) };
+    const place = { path: ["dataset"], next: dataForms };
+    const { buffers } = await loadDataset(settings("data", DatasetConfig, given, place), {
+      files: nodeFileSystem,
+      folder: join(process.cwd(), datasetFolder),
+    });
     return buffers;
   }
 

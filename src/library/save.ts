@@ -10,6 +10,25 @@ import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 export const exportFormats = ["onnx", "tfjs", "safetensors"] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
+export interface ExportOptions {
+  /** Left out, by the path's ending. */
+  readonly format?: ExportFormat;
+  /**
+   * True writes plain layers: what grew beside a layer becomes part of it where algebra allows, and normalisation becomes weights and
+   * biases. Predictions stay up to rounding; what is written is for inference.
+   */
+  readonly merged?: boolean;
+}
+
+/** A format by its name. @throws InputError for another word. */
+export const formatNamed = (text: string): ExportFormat => {
+  const format = exportFormats.find((each) => each === text);
+  if (format !== undefined) return format;
+  throw new InputError(`expected the format ${exportFormats.join(", ")}, found "${text}"; choose one of these`, {
+    path: "format",
+  });
+};
+
 /** `.onnx`, `.safetensors`; a folder, or a `model.json` in one, is a LayersModel. */
 export const formatOf = (path: string): ExportFormat => {
   const extension = extname(path).toLowerCase();

@@ -19,6 +19,19 @@ export interface UserData {
 
 export const isUserData = (value: object): value is UserData => "x" in value && "y" in value;
 
+/** What may be passed as data. */
+export const dataForms = 'pass {x, y}, or the settings of a data set such as {name: "mnist"}';
+
+/** @throws InputError for what is neither arrays nor the settings of a data set. */
+export const checkData = (what: string, data: unknown): void => {
+  if (typeof data !== "object" || data === null) {
+    throw new InputError(`${what}: expected data, found ${data === null ? "null" : typeof data}; ${dataForms}`, { path: "data" });
+  }
+  const [one, other] = "x" in data ? ["x", "y"] : ["y", "x"];
+  if (one in data && !(other in data))
+    throw new InputError(`${what}: expected ${other} beside ${one}, found none; ${dataForms}`, { path: other });
+};
+
 export interface Targets {
   readonly task: Task;
   /** Predictions for each sample. */

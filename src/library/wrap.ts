@@ -1,12 +1,12 @@
 /** Makes a model of the user's grow: a configuration, a tf.LayersModel, a file. */
 import { ModelConfig } from "../contracts/config-model.ts";
-import { InputError } from "../contracts/errors.ts";
 import type { Task } from "../contracts/graph.ts";
 import { importModel } from "../interchange/import-model.ts";
 import { importLayersModel, isLayersModel, type LayersModelLike } from "../interchange/layers-model/import.ts";
 import { createSystemClock } from "../ports/system.ts";
 import { type EngineChoice, openEngines } from "./engines.ts";
 import { buildHost, MorphableModel, type Origin } from "./model.ts";
+import { checkNames, settings } from "./options.ts";
 
 /** `{name: "mlp", widths: [64, 64]}` and the like, a model of tensorflow.js, or the path of an ONNX, safetensors or model.json file. */
 export type WrapSource = { readonly name: ModelConfig["name"]; readonly [setting: string]: unknown } | LayersModelLike | string;
@@ -25,15 +25,8 @@ export interface WrapOptions extends EngineChoice {
 const imagesOf = (shape: readonly number[]): "images" | "table" => (shape.length === 3 ? "images" : "table");
 
 const fromConfig = (source: object, options: WrapOptions): Origin => {
-  const parsed = ModelConfig.safeParse(source);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new InputError(
-      `wrap: expected a model's settings such as {name: "mlp", widths: [64, 64]}, a tf.LayersModel or a path, found ${issue?.path.join(".") || "an object"}: ${issue?.message ?? "unknown"}; see the configuration's reference`,
-      { path: issue?.path.join(".") ?? "model" },
-    );
-  }
-  const build = parsed.data;
+  const next = 'pass a model\'s settings such as {name: "mlp", widths: [64, 64]}, a tf.LayersModel or a path';
+  const build = settings("wrap", ModelConfig, source, { path: ["model"], next });
   const { inputShape, classes, task = "classification", randomSeed = 1 } = options;
   const common = { channelsLast: false, notes: [], ...(options.task === undefined ? {} : { task: options.task }) };
   if (inputShape === undefined || classes === undefined) return { ...common, build };
@@ -68,6 +61,15 @@ const originOf = async (source: WrapSource, options: WrapOptions): Promise<Origi
   return { grown: { host: { ...host, ...known }, parameters }, source: path, channelsLast, notes, ...known };
 };
 
+const names = {
+  device: true,
+  threads: true,
+  task: true,
+  inputShape: true,
+  classes: true,
+  randomSeed: true,
+} as const satisfies Record<keyof WrapOptions, true>;
+
 /** `{name: "file", file}`, as a configuration says it. */
 const fileOf = (source: WrapSource): string | undefined =>
   typeof source === "object" && source !== null && "file" in source && typeof source.file === "string" ? source.file : undefined;
@@ -77,6 +79,7 @@ const fileOf = (source: WrapSource): string | undefined =>
  * @throws InputError for settings that do not fit, GraphError naming a layer or operator that is lacking, DataError for a damaged file.
  */
 export const wrap = async (source: WrapSource, options: WrapOptions = {}): Promise<MorphableModel> => {
+  checkNames("wrap", options, Object.keys(names));
   const origin = await originOf(source, options);
   return new MorphableModel(origin, await openEngines(options), createSystemClock());
 };

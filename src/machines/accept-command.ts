@@ -3,14 +3,16 @@
 import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
 import type { CommandReceipt, KasminaControlCommand, RefusalCode, RunStatus, SeedStatus } from "../contracts/commands.ts";
 import { isActive } from "../contracts/lifecycle.ts";
-import { defaultBlueprint, fitsSpan, healthOfLayer, trialCost } from "../contracts/trial.ts";
+import { type PruneTarget, pruneSeedId } from "../contracts/pruning.ts";
+import { defaultBlueprint, fitsSpan, healthOfLayer, pruningCost, type TrialCost, trialCost } from "../contracts/trial.ts";
 import { gateZero } from "./gates.ts";
-import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
+import type { KasminaRunState, PendingCommand, SeedPlace } from "./kasmina-state.ts";
 import {
   defaultTarget,
   germinationFacts,
   locateSeed,
   pendingCommandsMax,
+  pruneProblem,
   seedCount,
   seedIdAt,
   seedSites,
@@ -27,14 +29,44 @@ interface Refusal {
   readonly reason: string;
 }
 
-/** Span and blueprint of a germinate command with what it leaves out filled in; a refusal when the site has no legal target. */
-export const resolveGermination = (
-  state: KasminaRunState,
-  command: Germinate,
-): { readonly span: Span; readonly blueprint: BlueprintRequest } | Refusal => {
-  const site = locateSeed(state, command.seedId)?.site;
-  if (site === undefined)
+export interface Germination {
+  readonly span: Span;
+  readonly blueprint: BlueprintRequest;
+  readonly prune?: PruneTarget;
+  readonly cost: TrialCost | undefined;
+}
+
+/** Nothing is added: the control stands for it. */
+const nothing: BlueprintRequest = { kind: "no-op", hiddenWidth: 1, initialization: "zero" };
+
+const resolvePruning = (state: KasminaRunState, command: Germinate, { site, n }: SeedPlace): Germination | Refusal => {
+  const { prune, blueprint, toSite, seedId } = command;
+  const { config, validationBatches } = state.setup;
+  if (prune === undefined)
+    return {
+      code: "invalid",
+      reason: `expected what is to go, ${seedId} grows nothing; name it in \`prune\` or name another seed`,
+    };
+  if (n !== 0 || prune.site !== site)
+    return {
+      code: "invalid",
+      reason: `expected ${pruneSeedId(prune.site)} for a pruning at ${prune.site}, got ${seedId}; it is there where morphogenetic.pruning.enabled is true`,
+    };
+  if (blueprint !== undefined || toSite !== undefined)
+    return { code: "invalid", reason: "expected a pruning without blueprint and target; leave them out" };
+  const problem = pruneProblem(state, prune);
+  if (problem !== undefined) return { code: "span", reason: problem };
+  const span = { fromSite: site, toSite: site };
+  return { span, blueprint: nothing, prune, cost: pruningCost(state.host, site, validationBatches, config) };
+};
+
+/** What a germinate command asks for, with what it leaves out filled in; a refusal when that is not legal in this host. */
+export const resolveGermination = (state: KasminaRunState, command: Germinate): Germination | Refusal => {
+  const place = locateSeed(state, command.seedId);
+  if (place === undefined)
     return { code: "unknown_seed", reason: `expected a seed of this run, got ${command.seedId}; ask for the status` };
+  if (command.prune !== undefined || place.n === 0) return resolvePruning(state, command, place);
+  const { site } = place;
   const toSite = command.toSite ?? defaultTarget(state, site);
   if (toSite === undefined) return { code: "span", reason: `no bypass from ${site} is legal in this host` };
   const span = { fromSite: site, toSite };
@@ -44,7 +76,7 @@ export const resolveGermination = (
       code: "span",
       reason: `a ${blueprint.kind} started as ${blueprint.initialization} does not fit from ${site} to ${toSite}`,
     };
-  return { span, blueprint };
+  return { span, blueprint, cost: trialCost(state.host, span, blueprint, state.setup.validationBatches, state.setup.config) };
 };
 
 const refuseGermination = (state: KasminaRunState, command: Germinate): Refusal | undefined => {
@@ -58,9 +90,9 @@ const refuseGermination = (state: KasminaRunState, command: Germinate): Refusal 
   const waiting = state.pending.find((each) => each.kind === "germinate");
   if (waiting !== undefined)
     return { code: "lock_held", reason: `the germination of ${waiting.seedId} was accepted and waits for the boundary` };
-  const { span, blueprint } = resolved;
-  const cost = trialCost(state.host, span, blueprint, state.setup.validationBatches, state.setup.config);
-  const facts = germinationFacts(state, span, cost, { lockHolder: state.activeSeedId, adaptations: state.germinations });
+  const { span, cost, prune } = resolved;
+  const counted = { lockHolder: state.activeSeedId, adaptations: state.germinations };
+  const facts = germinationFacts(state, span, cost, counted, prune);
   const gate = gateZero(facts, command.seedId, state.plan?.epoch ?? state.epoch);
   return gate.passed ? undefined : { code: gate.code ?? "invalid", reason: gate.reason };
 };
@@ -142,11 +174,14 @@ const seedStatus = (state: KasminaRunState, site: string, seedId: string): SeedS
 
 export const runStatus = (state: KasminaRunState): RunStatus => {
   const seeds: SeedStatus[] = [];
-  const { seedsPerSite } = state.setup.config;
-  for (const { site } of seedSites(state.host)) {
+  const { seedsPerSite, pruning } = state.setup.config;
+  const sites = seedSites(state.host);
+  for (const { site } of sites) {
     for (let n = 1; n <= seedsPerSite && seeds.length < statusSeedsMax; n += 1)
       seeds.push(seedStatus(state, site, seedIdAt(site, n, seedsPerSite)));
   }
+  for (const { site } of pruning.enabled ? sites.slice(0, statusSeedsMax - seeds.length) : [])
+    seeds.push(seedStatus(state, site, pruneSeedId(site)));
   return {
     runId: state.setup.runId,
     arm: state.setup.arm,

@@ -17,15 +17,16 @@ import type { CompilationOutcome, CompilationRequest } from "../contracts/compil
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
 import type { BoundaryAction, BoundaryReply, EpochResult, HostSummary } from "../contracts/plan.ts";
+import type { PruneSurvey } from "../contracts/pruning.ts";
+import { type Signal, worstLayer } from "../contracts/signal.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
-import { trialCost } from "../contracts/trial.ts";
 import { resolveGermination } from "./accept-command.ts";
 import { nonFiniteCheck } from "./gates.ts";
 import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
 import { germinationFacts, keptReportsMax, seedSnapshot, trialFlopsUsed } from "./kasmina-state.ts";
 import { unansweredCompilation } from "./recovery.ts";
-import { escalationOf, fieldReportOf, healthSignalOf } from "./run-reports.ts";
+import { escalationOf, fieldReportOf, healthSignalOf, pruneSurveyOf } from "./run-reports.ts";
 import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
 import { seedStateOf } from "./seed-context.ts";
 import { persistSeed, stepSeed } from "./seed-machine.ts";
@@ -70,6 +71,8 @@ export interface Decided {
   readonly refusals: readonly BoundaryRefusal[];
   /** After a window that measured the signal, or was asked to. */
   readonly health: HealthSignal | undefined;
+  /** After a window that looked at the host's parts. */
+  readonly parts: PruneSurvey | undefined;
 }
 
 export type BoundaryDecision =
@@ -97,6 +100,10 @@ const owe = (draft: Draft, action: BoundaryAction): void => {
   draft.state = { ...draft.state, owed: [...draft.state.owed, action] };
 };
 
+/** Host windows since the last look at the parts, where such looks are taken. */
+const looked = ({ setup }: KasminaRunState, windowsSinceLook: number): Pick<KasminaRunState, "windowsSinceLook"> =>
+  setup.config.pruning.enabled ? { windowsSinceLook } : {};
+
 /** B3: one event to one seed, with all that follows from the state it enters. */
 const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
   const before = seedSnapshot(draft.state, seedId);
@@ -120,7 +127,7 @@ const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
     if (report !== undefined) draft.fieldReports.push(report);
     if (report?.outcome === "FOSSILIZED")
       draft.state = { ...draft.state, kept: [...draft.state.kept, report].slice(-keptReportsMax) };
-    draft.state = endOfTrial(draft.state, before.context, context, draft.result);
+    draft.state = { ...endOfTrial(draft.state, before.context, context, draft.result), ...looked(draft.state, 0) };
   }
   return outcome;
 };
@@ -128,11 +135,30 @@ const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
 const isAnomalous = (result: EpochResult): boolean =>
   result.anomalies.length > 0 || nonFiniteCheck(result.kernel, result.anomalies).passed;
 
+const lastSignal = (
+  { signal: before, flops, setup }: KasminaRunState,
+  { epoch, flops: { signal: spent, total } }: EpochResult,
+  { layers, spans }: Signal,
+): NonNullable<KasminaRunState["signal"]> => {
+  const named = worstLayer(layers, setup.config.trigger)?.site ?? null;
+  const followed = before !== null && before.epoch === epoch - 1;
+  return {
+    epoch,
+    layers,
+    spans,
+    flops: spent - (flops?.signal ?? 0),
+    atFlops: total,
+    successive: followed ? before.successive + 1 : 1,
+    named,
+    streak: followed && before.named === named ? before.streak + 1 : 1,
+  };
+};
+
 /** Takes in the window's numbers; B4 for a host window that went wrong. */
 const takeResult = (draft: Draft, result: EpochResult): void => {
   const { plan } = draft.state;
   const planned = plan?.work.kind === "host" ? plan.work.steps : 0;
-  const { signal, work } = result;
+  const { signal, parts, work } = result;
   const hostWindows = work === "host" ? draft.state.windowsSinceSignal + 1 : draft.state.windowsSinceSignal;
   draft.state = {
     ...draft.state,
@@ -141,7 +167,8 @@ const takeResult = (draft: Draft, result: EpochResult): void => {
     budgetUsed: result.budgetUsed,
     hostStepsLeft: work === "host" && result.interrupted ? Math.max(0, planned - result.steps) : 0,
     windowsSinceSignal: signal === undefined ? hostWindows : 0,
-    signal: signal === undefined ? draft.state.signal : { epoch: result.epoch, layers: signal.layers, spans: signal.spans },
+    ...looked(draft.state, parts === undefined ? (draft.state.windowsSinceLook ?? 0) + Number(work === "host") : 0),
+    signal: signal === undefined ? draft.state.signal : lastSignal(draft.state, result, signal),
   };
   const anomaly = result.anomalies[0];
   if (work === "host" && anomaly !== undefined)
@@ -180,7 +207,7 @@ const takeCompilation = (draft: Draft, outcome: CompilationOutcome): void => {
   if (characterized === undefined) return; // B7
   const cost = { parameters: outcome.parameters, flops: trial.flopsReserved };
   const counted = { lockHolder: state.activeSeedId, adaptations: 0 };
-  const gate0 = { ...germinationFacts(state, trial.span, cost, counted), embargoUntilEpoch: 0, adaptationsMax: 1 };
+  const gate0 = { ...germinationFacts(state, trial.span, cost, counted, trial.prune), embargoUntilEpoch: 0, adaptationsMax: 1 };
   const { kernelHash, blueprintHash } = outcome;
   tell(draft, outcome.seedId, { type: "KERNEL_READY", epoch, kernelHash, blueprintHash, gate0, characterized });
 };
@@ -193,12 +220,10 @@ const germinate = (draft: Draft, command: Extract<PendingCommand, { kind: "germi
     return false;
   }
   const { state, epoch } = draft;
-  const { setup, host } = state;
-  const { span, blueprint } = resolved;
-  const cost = trialCost(host, span, blueprint, setup.validationBatches, setup.config);
-  const gate0 = germinationFacts(state, span, cost, { lockHolder: state.activeSeedId, adaptations });
+  const { cost, ...asked } = resolved;
+  const gate0 = germinationFacts(state, asked.span, cost, { lockHolder: state.activeSeedId, adaptations }, asked.prune);
   const adaptation = command.adaptation ?? null;
-  const outcome = tell(draft, seedId, { type: "GERMINATE", epoch, span, blueprint, adaptation, reason: command.reason, gate0 });
+  const outcome = tell(draft, seedId, { type: "GERMINATE", epoch, ...asked, adaptation, reason: command.reason, gate0 });
   if (outcome.kind === "refused") draft.refusals.push({ requestId, seedId, code: outcome.code, reason: outcome.reason });
   if (outcome.kind !== "transition") return false;
   const submission = unansweredCompilation(draft.state);
@@ -320,6 +345,7 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
   draft.state = { ...draft.state, epoch: input.nowEpoch, plan: null };
   applyCommands(draft);
   const health = result !== undefined && (asked || result.signal !== undefined) ? healthSignalOf(draft.state, result) : undefined;
+  const parts = result === undefined ? undefined : pruneSurveyOf(draft.state, result);
   const reply = answer(draft);
   const { steps, transitions, submissions, fieldReports, escalations, refusals } = draft;
   return {
@@ -333,5 +359,6 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
     escalations,
     refusals,
     health,
+    parts,
   };
 };

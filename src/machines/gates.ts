@@ -177,7 +177,7 @@ export const loadingGate = (measurement: KernelMeasurement | undefined, config: 
   };
 };
 
-const gainEvidence = (gain: PairedGain): Evidence => ({
+export const gainEvidence = (gain: PairedGain): Evidence => ({
   gain: gain.mean,
   gainLower: gain.lower,
   gainUpper: gain.upper,
@@ -263,17 +263,21 @@ export const graftGate = (
     : fail(`grafting: alpha is ${shown(grafted.alpha)} at progress ${shown(progress)}, 1 is needed`, evidence);
 };
 
-/** STABILIZATION: the loss is steady over the window. */
+/** Standard errors from the change down to its lower bound, one-sided 99 %. */
+const slopeErrors = 2.326;
+
+/** STABILIZATION: the loss is steady over the window, beyond what its batches differ in. */
 export const stabilizationGate = (measurement: KernelMeasurement | undefined, slopeMax: number): GateOutcome => {
   const stabilized = measuredAs(measurement, "stabilized");
-  if (stabilized?.relativeSlope === undefined) return notMeasured("stabilization: the loss's slope");
-  const evidence: Evidence = { relativeSlope: stabilized.relativeSlope, slopeMax, meanLoss: stabilized.meanLoss };
-  return stabilized.relativeSlope <= slopeMax
-    ? pass(`stabilization: loss changed by ${shown(stabilized.relativeSlope)} of its mean, at most ${shown(slopeMax)}`, evidence)
-    : fail(
-        `stabilization: loss changed by ${shown(stabilized.relativeSlope)} of its mean, at most ${shown(slopeMax)} is steady`,
-        evidence,
-      );
+  if (stabilized?.relativeSlope === undefined || stabilized.relativeSlopeError === undefined)
+    return notMeasured("stabilization: the loss's slope");
+  const { relativeSlope, relativeSlopeError, meanLoss } = stabilized;
+  const evidence: Evidence = { relativeSlope, relativeSlopeError, slopeMax, meanLoss };
+  const lower = Math.max(0, relativeSlope - slopeErrors * relativeSlopeError);
+  const changed = `stabilization: loss changed by ${shown(relativeSlope)} ± ${shown(relativeSlopeError)} of its mean`;
+  return lower <= slopeMax
+    ? pass(`${changed}, lower 99 % bound ${shown(lower)}, at most ${shown(slopeMax)}`, evidence)
+    : fail(`${changed}, lower 99 % bound ${shown(lower)}, at most ${shown(slopeMax)} is steady`, evidence);
 };
 
 /** EVALUATING: with beats without beyond the paired interval, on the host that did not move. */

@@ -8,8 +8,10 @@
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { JuryConfig } from "../contracts/config-jury.ts";
 import type { Judgement, KernelMeasurement } from "../contracts/measure.ts";
+import type { PruneTarget } from "../contracts/pruning.ts";
 import type { Evidence, GateOutcome } from "./gates.ts";
 import { measuredAs, shown, verdictGate } from "./gates.ts";
+import { pruneVerdictGate } from "./prune-gates.ts";
 
 export interface JuryOutcome {
   readonly decision: "keep" | "cull" | "split";
@@ -80,6 +82,8 @@ export interface Contested {
   readonly twinSteps: number;
   /** As it stands after this window; null while the jury was never split. */
   readonly escalation: Escalation | null;
+  /** Present where the contest is of a pruning. */
+  readonly prune?: PruneTarget;
 }
 
 export interface Verdict extends GateOutcome {
@@ -91,7 +95,8 @@ export interface Verdict extends GateOutcome {
 /** What a contest's window leads to. `passed` is a keep. */
 export const verdictOf = (contested: Contested, config: MorphogeneticConfig): Verdict => {
   const { measurement, grownSteps, twinSteps, escalation } = contested;
-  const gate = verdictGate(measurement, grownSteps, twinSteps, config);
+  const gateThree = contested.prune === undefined ? verdictGate : pruneVerdictGate;
+  const gate = gateThree(measurement, grownSteps, twinSteps, config);
   if (!gate.passed) return { ...gate, decision: "cull", by: "evidence" }; // J1
   const judgements = measuredAs(measurement, "fine_tuned")?.judgements;
   if (judgements === undefined) {

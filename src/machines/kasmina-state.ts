@@ -9,6 +9,7 @@ import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { FlopsAccount } from "../contracts/measure.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
 import type { BoundaryAction, EpochPlan, HostSummary, SiteSummary } from "../contracts/plan.ts";
+import { type PruneTarget, pruneSeedId } from "../contracts/pruning.ts";
 import type { LayerSignal, SpanEnergy } from "../contracts/signal.ts";
 import { findSite } from "../contracts/trial.ts";
 import type { GerminationFacts } from "./gates.ts";
@@ -79,11 +80,21 @@ export interface KasminaRunState {
   /** What was told of the seeds that were kept, so that a resumed run tells it again. At most `keptReportsMax`. */
   readonly kept: readonly FieldReport[];
   readonly windowsSinceSignal: number;
+  /** Host windows since the last look at the host's parts or the last trial; counted where pruning is on. */
+  readonly windowsSinceLook?: number;
   /** The last signal. */
   readonly signal: {
     readonly epoch: number;
     readonly layers: readonly LayerSignal[];
     readonly spans: readonly SpanEnergy[];
+    /** What it cost, and the run's total when it was done. */
+    readonly flops: number;
+    readonly atFlops: number;
+    /** Windows on end that were measured, this one included. */
+    readonly successive: number;
+    /** The worst layer, and in how many of those windows it was. */
+    readonly named: string | null;
+    readonly streak: number;
   } | null;
 }
 
@@ -123,7 +134,8 @@ export const reviveRun = (state: KasminaRunState): KasminaRunState => ({
 /** The hidden layers: each holds `seedsPerSite` seeds. */
 export const seedSites = (host: HostSummary): readonly SiteSummary[] => host.sites.filter((site) => site.kind !== "output");
 
-export const seedCount = (state: KasminaRunState): number => seedSites(state.host).length * state.setup.config.seedsPerSite;
+export const seedCount = ({ host, setup: { config } }: KasminaRunState): number =>
+  seedSites(host).length * (config.seedsPerSite + (config.pruning.enabled ? 1 : 0));
 
 /** `seed:<site>`, or `seed:<site>.<n>` with n from 1 where a site holds several. */
 export const seedIdAt = (site: string, n: number, seedsPerSite: number): string =>
@@ -131,26 +143,44 @@ export const seedIdAt = (site: string, n: number, seedsPerSite: number): string 
 
 export interface SeedPlace {
   readonly site: string;
-  /** From 1. */
+  /** From 1; 0 for the seed through which the site is pruned. */
   readonly n: number;
 }
+
+/** Every seed of a run with its site, in the order of their rows: those that grow first, then, where it is on, those that prune. */
+export const seedPlaces = (
+  sites: readonly string[],
+  { seedsPerSite, pruning }: Pick<MorphogeneticConfig, "seedsPerSite" | "pruning">,
+): readonly { readonly seedId: string; readonly site: string }[] => [
+  ...sites.flatMap((site) =>
+    Array.from({ length: seedsPerSite }, (_, n) => ({ seedId: seedIdAt(site, n + 1, seedsPerSite), site })),
+  ),
+  ...(pruning.enabled ? sites.map((site) => ({ seedId: pruneSeedId(site), site })) : []),
+];
 
 export const locateSeed = (state: KasminaRunState, seedId: string): SeedPlace | undefined => {
   const { seedsPerSite } = state.setup.config;
   const rest = seedId.startsWith("seed:") ? seedId.slice("seed:".length) : "";
   const dot = rest.lastIndexOf(".");
   const [site, n] = seedsPerSite === 1 ? [rest, 1] : [rest.slice(0, Math.max(0, dot)), Number(rest.slice(dot + 1))];
-  if (!seedSites(state.host).some((each) => each.site === site)) return undefined;
+  if (!seedSites(state.host).some((each) => each.site === site)) return locatePruneSeed(state, seedId);
   const canonical = Number.isInteger(n) && n >= 1 && n <= seedsPerSite && seedIdAt(site, n, seedsPerSite) === seedId;
-  return canonical ? { site, n } : undefined;
+  return canonical ? { site, n } : locatePruneSeed(state, seedId);
+};
+
+const locatePruneSeed = ({ host, setup }: KasminaRunState, seedId: string): SeedPlace | undefined => {
+  const site = setup.config.pruning.enabled ? seedSites(host).find((each) => pruneSeedId(each.site) === seedId)?.site : undefined;
+  return site === undefined ? undefined : { site, n: 0 };
 };
 
 /** Row of a seed in the shared seed-state table. */
 export const seedRow = (state: KasminaRunState, seedId: string): number | undefined => {
   const place = locateSeed(state, seedId);
   if (place === undefined) return undefined;
-  const site = seedSites(state.host).findIndex((each) => each.site === place.site);
-  return site * state.setup.config.seedsPerSite + place.n - 1;
+  const sites = seedSites(state.host);
+  const { seedsPerSite } = state.setup.config;
+  const site = sites.findIndex((each) => each.site === place.site);
+  return place.n === 0 ? sites.length * seedsPerSite + site : site * seedsPerSite + place.n - 1;
 };
 
 /** A seed's snapshot, fresh when it was never touched. */
@@ -198,15 +228,34 @@ export const defaultTarget = (state: KasminaRunState, site: string): string | un
   return best?.toSite ?? state.host.sites.find((each) => isLegalSpan(state.host, { fromSite: site, toSite: each.site }))?.site;
 };
 
-/** What gate 0 looks at for a bypass. */
+/** Why a part may not be tried without; undefined when it may. */
+export const pruneProblem = ({ host, setup: { config } }: KasminaRunState, target: PruneTarget): string | undefined => {
+  const site = seedSites(host).find((each) => each.site === target.site);
+  if (site === undefined) return `${target.site} is no hidden layer of this host`;
+  if (config.base === "frozen") return "the base is frozen: nothing of it may go";
+  if (config.trigger.exclude.includes(target.site)) return `${target.site} is excluded by morphogenetic.trigger.exclude`;
+  if (target.kind === "bypass") return undefined;
+  const { units, constants } = target;
+  const most = Math.min(site.width - 1, Math.floor(config.pruning.unitsFractionMax * site.width));
+  if (units.length > most)
+    return `${units.length} units would go, at most ${most} of ${site.width} (morphogenetic.pruning.unitsFractionMax)`;
+  if (new Set(units).size < units.length || units.some((unit) => unit >= site.width))
+    return `expected each unit once and below ${site.width}, got ${units.slice(0, 8).join(", ")}`;
+  return constants.length === 0 || constants.length === units.length
+    ? undefined
+    : `expected a constant for each of ${units.length} units or none, got ${constants.length}`;
+};
+
+/** What gate 0 looks at for a bypass, or for a pruning. */
 export const germinationFacts = (
   state: KasminaRunState,
   span: Span,
   cost: { readonly parameters: number; readonly flops: number } | undefined,
   counted: { readonly lockHolder: string | null; readonly adaptations: number },
+  prune?: PruneTarget,
 ): GerminationFacts => ({
   siteKnown: seedSites(state.host).some((each) => each.site === span.fromSite),
-  spanLegal: isLegalSpan(state.host, span),
+  spanLegal: prune === undefined ? isLegalSpan(state.host, span) : pruneProblem(state, prune) === undefined,
   parameters: cost?.parameters,
   parametersLeft: parametersLeft(state),
   flops: cost?.flops,

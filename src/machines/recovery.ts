@@ -51,10 +51,11 @@ export const unansweredCompilation = (state: KasminaRunState): Omit<CompilationR
   const { context } = seedSnapshot(state, seedId);
   if (seedStateOf(context) !== "GERMINATED" || context.trial === null) return undefined;
   const { samples: signalSamples, features: signalFeatures } = setup.config.signal;
-  const { blueprint: request, span } = context.trial;
+  const { blueprint: request, span, prune } = context.trial;
+  const pruned = prune === undefined ? {} : { prune };
   return {
     runId: setup.runId,
     seedId,
-    key: { hostHash: host.hash, request, seedId, ...span, ...setup.kernel, signalSamples, signalFeatures },
+    key: { hostHash: host.hash, request, ...pruned, seedId, ...span, ...setup.kernel, signalSamples, signalFeatures },
   };
 };

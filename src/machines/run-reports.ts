@@ -1,6 +1,7 @@
 /** What a boundary tells the rest of the system: the health of the sites, and how a trial ended. */
 import type { EscalationEnd, FieldReport } from "../contracts/assets.ts";
 import type { EpochResult } from "../contracts/plan.ts";
+import { type PruneSurvey, pruneSeedId } from "../contracts/pruning.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal, SeedHealth } from "../contracts/telemetry.ts";
 import { healthOfLayer } from "../contracts/trial.ts";
@@ -42,6 +43,27 @@ export const healthSignalOf = (state: KasminaRunState, result: EpochResult): Hea
     ...(state.activeSeedId === null ? {} : { activeSeedId: state.activeSeedId }),
     host: state.host,
     flopsLeft: trialFlopsLeft(state),
+  };
+};
+
+/** What a look at the host's parts told, with what stands in the way of each. */
+export const pruneSurveyOf = (state: KasminaRunState, { epoch, parts }: EpochResult): PruneSurvey | undefined => {
+  if (parts === undefined) return undefined;
+  const isUsedUp = (site: string): boolean => {
+    const stored = state.seeds[pruneSeedId(site)];
+    return stored !== undefined && seedStateOf(seedSnapshot(state, stored.seedId).context) === "FOSSILIZED";
+  };
+  const known = <T extends { readonly site: string; readonly obstacle?: string | undefined }>(part: T): T =>
+    part.obstacle === undefined && isUsedUp(part.site) ? { ...part, obstacle: `${part.site} was pruned already` } : part;
+  const embargoes = Object.entries(state.embargoes).map(([site, until]) => [site, Math.max(0, until - state.epoch)] as const);
+  return {
+    runId: state.setup.runId,
+    epoch,
+    ...parts,
+    layers: parts.layers.map(known),
+    bypasses: parts.bypasses.map(known),
+    ...(state.activeSeedId === null ? {} : { activeSeedId: state.activeSeedId }),
+    embargoEpochs: Object.fromEntries(embargoes),
   };
 };
 
@@ -94,7 +116,8 @@ export const fieldReportOf = (state: KasminaRunState, before: SeedContext, after
     seedId: after.seedId,
     site: after.site,
     ...trial.span,
-    blueprint: trial.blueprint,
+    // A pruning that failed counts against no blueprint.
+    ...(trial.prune === undefined ? { blueprint: trial.blueprint } : { prune: trial.prune }),
     ...(trial.blueprintHash === null ? {} : { blueprintHash: trial.blueprintHash }),
     ...(trial.kernelHash === null ? {} : { kernelHash: trial.kernelHash }),
     outcome: seedStateOf(after),

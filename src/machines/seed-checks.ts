@@ -18,6 +18,7 @@ import {
 } from "./gates.ts";
 import type { Verdict } from "./jury.ts";
 import { verdictOf } from "./jury.ts";
+import { pruneScreenGate } from "./prune-gates.ts";
 import type { SeedContext, SeedEvent, Trial } from "./seed-context.ts";
 import { nextGraftStretch, progressAfter, seedSinceEpoch } from "./seed-context.ts";
 
@@ -70,7 +71,7 @@ export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Win
       return { ...trial, trainedSteps: trial.trainedSteps + measured.steps, gain: measured.gain ?? trial.gain };
     case "grafted": {
       const stretch = nextGraftStretch(trial, context.config.grafting, context.epochSteps);
-      const held = !graftAlarmGate(measured, context.config.grafting).passed;
+      const held = !graftAlarmGate(measured, graftingOf(trial, context.config)).passed;
       const graft = {
         progress: progressAfter(stretch, window.steps, window.interrupted),
         alpha: Number.isFinite(measured.alpha) ? measured.alpha : trial.graft.alpha,
@@ -89,6 +90,10 @@ export const trialAfterWindow = (context: SeedContext, trial: Trial, window: Win
       return trial;
   }
 };
+
+/** A pruning has no gradient to watch: its drift is watched instead. */
+const graftingOf = (trial: Trial, { grafting }: SeedContext["config"]): SeedContext["config"]["grafting"] =>
+  trial.prune !== undefined && grafting.mode === "gradient" ? { ...grafting, mode: "drift" } : grafting;
 
 const after = (trial: Trial, window: Window, context: SeedContext): Trial => trialAfterWindow(context, trial, window);
 
@@ -131,11 +136,11 @@ export const seedChecks = {
     return outcome(stepsOf(window, "trained") > 0 && done < wanted, `training: ${done} of ${wanted} steps done`);
   }),
   graftComplete: onWindow((trial, window, context) =>
-    graftGate(window.measurement, after(trial, window, context).graft.progress, context.config.grafting),
+    graftGate(window.measurement, after(trial, window, context).graft.progress, graftingOf(trial, context.config)),
   ),
   graftHeld: onWindow((trial, window, context) => {
     const next = after(trial, window, context).graft;
-    const alarm = graftAlarmGate(window.measurement, context.config.grafting);
+    const alarm = graftAlarmGate(window.measurement, graftingOf(trial, context.config));
     const limit = context.config.grafting.pauseEpochsMax;
     return {
       ...alarm,
@@ -159,7 +164,9 @@ export const seedChecks = {
       reason: `${gate.reason}; unsteady for ${unsteady} windows, at most ${limit}`,
     };
   }),
-  screenPassed: onWindow((_trial, window, context) => screenGate(window.measurement, context.config)),
+  screenPassed: onWindow((trial, window, context) =>
+    (trial.prune === undefined ? screenGate : pruneScreenGate)(window.measurement, context.config),
+  ),
   verdictPassed: onWindow(contestVerdict),
   jurySplit: onWindow((trial, window, context) => {
     const verdict = contestVerdict(trial, window, context);
@@ -202,8 +209,10 @@ export const seedCheckDescriptions: Readonly<Record<SeedCheckName, string>> = {
   graftAdvances: "The schedule is not at its end yet.",
   lossSteady: "The loss changed by no more than its limit over the window.",
   settlesOn: "Not steady yet, and windows are left.",
-  screenPassed: "With beats without beyond the paired interval on the frozen host.",
-  verdictPassed: "Gate 3 (the lower bound of the gain over the twin of equal FLOPs exceeds its share of the loss) and the jury.",
+  screenPassed:
+    "With beats without beyond the paired interval on the frozen host. A pruning: without is not inferior, and steps cost less.",
+  verdictPassed:
+    "Gate 3 (the lower bound of the gain over the twin of equal FLOPs exceeds its share of the loss; a pruning: not inferior to the twin) and the jury.",
   jurySplit: "Gate 3 passed and the jury is split: the operator is asked, and another window of the contest runs.",
   escalationOpen: "The operator answers an open escalation.",
   tunesOn: "Joint steps are still to be done.",

@@ -6,6 +6,7 @@ import type { AdaptationSignal, RefusalCode } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { LifecycleState, LifecycleStep, SeedTransition } from "../contracts/lifecycle.ts";
 import type { Anomaly, Judgement, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
+import type { PruneTarget } from "../contracts/pruning.ts";
 import type { GerminationFacts } from "./gates.ts";
 import type { Escalation } from "./jury.ts";
 
@@ -24,6 +25,8 @@ export interface Trial {
   readonly startedAtEpoch: number;
   readonly span: Span;
   readonly blueprint: BlueprintRequest;
+  /** What is to go, where the trial is of a pruning. */
+  readonly prune?: PruneTarget;
   readonly adaptation: AdaptationSignal | null;
   /** Reserved at GERMINATED; the kernel's own count once it is known. */
   readonly parameters: number;
@@ -88,6 +91,7 @@ export type SeedEvent =
       readonly epoch: number;
       readonly span: Span;
       readonly blueprint: BlueprintRequest;
+      readonly prune?: PruneTarget;
       readonly adaptation: AdaptationSignal | null;
       readonly reason: string;
       readonly gate0: GerminationFacts;

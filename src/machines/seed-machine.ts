@@ -29,6 +29,7 @@ const germinatedTrial = (event: Extract<SeedEvent, { type: "GERMINATE" }>): Tria
   startedAtEpoch: event.epoch,
   span: event.span,
   blueprint: event.blueprint,
+  ...(event.prune === undefined ? {} : { prune: event.prune }),
   adaptation: event.adaptation,
   parameters: event.gate0.parameters ?? 0,
   flopsReserved: event.gate0.flops ?? 0,

@@ -36,18 +36,29 @@ const seedWork = (context: SeedContext): Work | undefined => {
 };
 
 /**
- * A signal is due as soon as the warm-up is over, then every so many host windows, and in the window after one that named a candidate. Never while a trial holds
- * the lock: no decision could follow.
+ * A signal is due as soon as the warm-up is over, then every so many host windows when its share of the FLOPs allows, and at once after one that
+ * named a candidate, until a decision has all its checks. Never while a trial holds the lock: no decision could follow.
  */
 const signalIsDue = (state: KasminaRunState, steps: number): boolean => {
   const { growth, config } = state.setup;
   if (!growth || !config.enabled || state.activeSeedId !== null) return false;
   // A frozen base takes no steps: it was trained before.
   if (config.base === "trainable" && state.hostStep + steps < config.signal.warmupSteps) return false;
-  if (state.signal === null) return true;
-  return (
-    worstLayer(state.signal.layers, config.trigger) !== undefined || state.windowsSinceSignal + 1 >= config.signal.everyEpochs
-  );
+  const { signal, windowsSinceSignal } = state;
+  if (signal === null) return true;
+  const { checks } = config.trigger;
+  // Layers that are named in turn are not followed for ever.
+  if (signal.named !== null && signal.streak < checks && signal.successive < 2 * checks) return true;
+  const spent = (state.flops?.total ?? 0) - signal.atFlops;
+  return windowsSinceSignal + 1 >= config.signal.everyEpochs && spent * config.signal.flopsFractionMax >= signal.flops;
+};
+
+/** The host's parts are looked at every so many host windows without a trial. */
+const partsAreDue = (state: KasminaRunState, steps: number): boolean => {
+  const { growth, config } = state.setup;
+  const { enabled, everyEpochs } = config.pruning;
+  if (!growth || !config.enabled || !enabled || config.base === "frozen" || state.activeSeedId !== null) return false;
+  return state.hostStep + steps >= config.signal.warmupSteps && (state.windowsSinceLook ?? 0) + 1 >= everyEpochs;
 };
 
 /** How many batches the next measurement pools: more after one that could not tell its two worst sites apart. */
@@ -63,6 +74,7 @@ export const nextWindow = (state: KasminaRunState): EpochPlan => {
   const work = context === undefined ? undefined : seedWork(context);
   const steps = state.hostStepsLeft > 0 ? state.hostStepsLeft : epochSteps;
   const measureSignal = work === undefined && signalIsDue(state, steps);
+  const measureParts = work === undefined && partsAreDue(state, steps);
   const signalBatches = measureSignal ? batchesDue(state) : 1;
   return {
     runId,
@@ -71,5 +83,6 @@ export const nextWindow = (state: KasminaRunState): EpochPlan => {
     work: work ?? { kind: "host", steps },
     measureSignal,
     ...(signalBatches === 1 ? {} : { signalBatches }),
+    ...(measureParts ? { measureParts } : {}),
   };
 };

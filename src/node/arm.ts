@@ -15,7 +15,7 @@ import { type Clock, delay } from "../contracts/ports.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
 import { hostFor } from "../graph/hosts/index.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
-import { type KasminaRunState, reviveRun, seedIdAt } from "../machines/kasmina-state.ts";
+import { type KasminaRunState, reviveRun, seedPlaces } from "../machines/kasmina-state.ts";
 import { type CountedRollbacks, startRun } from "../machines/run-machine.ts";
 import type { PolicyState } from "../policy/decide.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
@@ -73,8 +73,7 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
   const finished = new Deferred<End>();
   const { layers } = imported?.host ?? hostFor(config.model, options.dataset);
   const sites = layers.flatMap(({ name, kind }) => (kind === "output" ? [] : [name]));
-  const { seedsPerSite } = config.morphogenetic;
-  const seedIds = sites.flatMap((site) => Array.from({ length: seedsPerSite }, (_, n) => seedIdAt(site, n + 1, seedsPerSite)));
+  const seedIds = seedPlaces(sites, config.morphogenetic).map(({ seedId }) => seedId);
 
   const run: RunContext = {
     runId,

@@ -1,4 +1,6 @@
 /** The supervised services of a node: the root supervisor with its children, and the door through which runs are added. */
+
+import { type PruneMemory, startEmrakul } from "../actors/emrakul.ts";
 import { startNissa } from "../actors/nissa.ts";
 import type { ActorPorts } from "../actors/shell.ts";
 import { type PolicyMemory, startTamiyo } from "../actors/tamiyo.ts";
@@ -55,6 +57,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   let oona: Oona | undefined;
   let announcer: Bus | undefined;
   const policies: PolicyMemory = new Map();
+  const prunings: PruneMemory = new Map();
   // Not awaited: the first kernel is not asked for before some windows are over, and a forge that cannot be warmed tells so itself.
   void forge.warm(engine).then(
     (warmed) => log.debug("the forge is warm", { outcome: warmed.kind }),
@@ -122,6 +125,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         urabrask: () => startUrabrask(actorPorts, { forge, config: config.morphogenetic.validation, machine }),
         tamiyo: () =>
           startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches, memory: policies, machine }),
+        emrakul: () => startEmrakul(actorPorts, { morphogenetic: config.morphogenetic, memory: prunings }),
       },
       services,
     ),

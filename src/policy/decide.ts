@@ -17,7 +17,7 @@ import type { Calibration } from "./calibration.ts";
 import { calibration } from "./calibration.ts";
 import { chooseBlueprint, type TagsOf } from "./choose-blueprint.ts";
 import type { PenaltyState } from "./embargo.ts";
-import { embargoOf, learnFailure, noPenalties, penaltyAt } from "./embargo.ts";
+import { learnFailure, noPenalties, penaltyAt } from "./embargo.ts";
 import { forecastTrial } from "./forecast.ts";
 import { placedStreak } from "./placement.ts";
 import type { Streak, TriggerState } from "./trigger.ts";
@@ -126,9 +126,7 @@ const objectionTo = (
   config: MorphogeneticConfig,
 ): string | undefined => {
   const { streak, forecast } = candidate;
-  const embargo = embargoOf(signal, streak.site);
   if (signal.activeSeedId !== undefined) return `${signal.activeSeedId} holds the grafting lock`;
-  if (embargo > 0) return `${streak.site} is under embargo for ${embargo} more windows`;
   if (candidate.seedId === undefined) return `no dormant seed is left at ${streak.site}`;
   if (sent >= config.adaptationsPerEpochMax)
     return `${sent} adaptations in this window, at most ${config.adaptationsPerEpochMax}`;
@@ -155,11 +153,14 @@ const describeRival = (signal: HealthSignal, streak: Streak, config: Morphogenet
   return `${rival.site} (gap ${shown(rival.gap)} ± ${shown(rival.gapError)}) cannot be told from it (± ${shown(worst.gapError)}); ${config.signal.probeBatches} batches will be measured next`;
 };
 
-const describeQuiet = (state: TriggerState): string => {
+/** A decision is asked for after a window that measured, or that was to: one without a measurement had no room for it. */
+const describeQuiet = (state: TriggerState, signal: HealthSignal): string => {
   const named = state.checks.at(-1)?.named ?? null;
-  return named === null
-    ? "no layer was measured in this window"
-    : `worst is ${named.site} with severity ${shown(named.severity)} and gap ${shown(named.gap)} (health ${shown(named.health)}), a candidate needs a severity above 1`;
+  if (named !== null)
+    return `worst is ${named.site} with severity ${shown(named.severity)} and gap ${shown(named.gap)} (health ${shown(named.health)}), a candidate needs a severity above 1`;
+  if (layersOf(signal).length > 0)
+    return "no layer that was measured may be named: its seeds are used up, it is excluded or under embargo, or its gap is no number";
+  return `no layer was measured in this window although it was due: the FLOPs that are left (${shown(signal.flopsLeft)} for trials) have no room for a measurement, or its numbers were not finite`;
 };
 
 export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySetup): Decided => {
@@ -177,7 +178,7 @@ export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySe
   if (trigger === state.trigger) return answer("wait", `window ${signal.epoch} was decided already`);
   if (!config.enabled) return answer("wait", "growth is turned off by the configuration");
   const streak = placedStreak(trigger, signal, config);
-  if (streak === undefined) return answer("wait", describeQuiet(trigger));
+  if (streak === undefined) return answer("wait", describeQuiet(trigger, signal));
   const grounds = describeStreak(trigger, streak, checks);
   const candidate = candidateAt(signal, streak, state.failures, setup);
   if (candidate === undefined)

@@ -7,7 +7,6 @@
 import type { FieldReport } from "../contracts/assets.ts";
 import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
-import type { HealthSignal } from "../contracts/telemetry.ts";
 
 export const penaltiesMax = 64;
 export const reportsSeenMax = 256;
@@ -58,7 +57,3 @@ export const learnFailure = (state: PenaltyState, report: FieldReport, embargo: 
     seen: [...state.seen.slice(-(reportsSeenMax - 1)), id],
   };
 };
-
-/** Windows until the embargo on a site ends, as Kasmina reports it; 0 when there is none. */
-export const embargoOf = (signal: HealthSignal, site: string): number =>
-  Math.max(0, ...signal.seeds.filter((seed) => seed.site === site).map((seed) => seed.embargoEpochs));

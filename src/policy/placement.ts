@@ -2,7 +2,6 @@
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 import { findSite } from "../contracts/trial.ts";
-import { embargoOf } from "./embargo.ts";
 import { freeSites, largestBy, type SiteReading, type Streak, streakOf, type TriggerState } from "./trigger.ts";
 
 const streakAt = ({ site, gap, severity, health }: SiteReading, length: number): Streak => ({
@@ -26,11 +25,7 @@ const openSites = (state: TriggerState, signal: HealthSignal, config: Morphogene
   const free = freeSites(signal, config.trigger);
   const dormant = new Set(signal.seeds.flatMap(({ site, state: seed }) => (seed === "DORMANT" ? [site] : [])));
   return (state.checks.at(-1)?.sites ?? []).filter(
-    ({ site }) =>
-      free.has(site) &&
-      dormant.has(site) &&
-      embargoOf(signal, site) === 0 &&
-      (findSite(signal.host, site)?.legalTargets.length ?? 0) > 0,
+    ({ site }) => free.has(site) && dormant.has(site) && (findSite(signal.host, site)?.legalTargets.length ?? 0) > 0,
   );
 };
 

@@ -3,23 +3,48 @@
  *
  * E1 Every decision has a reason with numbers, above all when it is "no".
  * E2 What was not measured is never taken out.
- * E3 One look at the host's parts in `pruning.everyEpochs` host windows in a row without a trial; a window that was seen already counts once.
+ * E3 A window that was decided already leads to no second command; the request id of a command follows from run, window and site.
  * E4 Never an excluded site or one under embargo, never more than `unitsFractionMax` of a layer's units, never all of them.
  * E5 What goes is expected to cost at most `lossMax` of the validation loss; of what may go, the least loss per FLOPs saved.
+ * E6 A site whose pruning failed is left alone for `everyEpochs` windows, and for twice as long each further time: failures cost FLOPs too.
  */
+import type { FieldReport } from "../contracts/assets.ts";
+import type { Decision, KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config-morphogenetic.ts";
-import type { BypassMeasurement, LayerMeasurement, PruneSurvey, PruneTarget } from "../contracts/pruning.ts";
+import {
+  type BypassMeasurement,
+  type LayerMeasurement,
+  type PruneSurvey,
+  type PruneTarget,
+  pruneSeedId,
+} from "../contracts/pruning.ts";
 
 /** What Emrakul remembers of one run. Plain JSON. */
 export interface PruneState {
-  /** Last window that was seen; 0 before the first. */
+  /** Last window that was decided; 0 before the first. */
   readonly epoch: number;
-  /** Host windows since the last look, trial or change of the host. */
-  readonly quietEpochs: number;
-  readonly hostHash: string;
+  /** By site: prunings that failed, and the window in which the last one did. */
+  readonly failures: Readonly<Record<string, { readonly count: number; readonly epoch: number }>>;
 }
 
-export const emptyPruning: PruneState = { epoch: 0, quietEpochs: 0, hostHash: "" };
+export const emptyPruning: PruneState = { epoch: 0, failures: {} };
+
+/** More doublings than any run has windows for. */
+const doublingsMax = 30;
+
+/** Takes a finished trial into account; only a pruning that failed says anything. */
+export const learnPruning = (state: PruneState, { prune, site, outcome, history }: FieldReport): PruneState => {
+  if (prune === undefined || outcome === "FOSSILIZED") return state;
+  const failure = { count: (state.failures[site]?.count ?? 0) + 1, epoch: history.at(-1)?.epoch ?? state.epoch };
+  return { ...state, failures: { ...state.failures, [site]: failure } };
+};
+
+/** E6: windows for which a site is left alone yet. */
+const restOf = ({ failures }: PruneState, site: string, epoch: number, everyEpochs: number): number => {
+  const failure = failures[site];
+  if (failure === undefined) return 0;
+  return Math.max(0, failure.epoch + everyEpochs * 2 ** Math.min(doublingsMax, failure.count - 1) - epoch);
+};
 
 export interface PruneProposal {
   readonly target: PruneTarget;
@@ -29,17 +54,14 @@ export interface PruneProposal {
   readonly stepFlopsSaved: number;
 }
 
-export interface PruneDecision {
-  readonly runId: string;
-  readonly epoch: number;
-  readonly outcome: "prune" | "wait" | "refused";
-  readonly reason: string;
-  readonly proposal?: PruneProposal;
-}
+export type PruneDecision = Omit<Decision, "latencyMs">;
+export type PruneCommand = Extract<KasminaControlCommand, { kind: "germinate" }>;
 
 export interface PruneDecided {
   readonly state: PruneState;
   readonly decision: PruneDecision;
+  readonly proposal?: PruneProposal;
+  readonly command?: PruneCommand;
 }
 
 type PruningConfig = Pick<MorphogeneticConfig, "pruning" | "trigger">;
@@ -89,38 +111,35 @@ const cheapest = (proposals: readonly PruneProposal[]): PruneProposal | undefine
 const describe = ({ target, lossExpected, stepFlopsSaved }: PruneProposal, loss: number): string => {
   const what =
     target.kind === "bypass"
-      ? `${target.seedId}, which ends at ${target.site}`
+      ? `${target.seedId}, which starts at ${target.site}`
       : `${target.units.length} units of ${target.site}`;
   return `${what}: expected to cost ${shown(lossExpected)} nats (${shown((100 * lossExpected) / loss)} % of the loss) and to save ${shown(stepFlopsSaved)} FLOPs a step`;
 };
 
-/** E3 */
-const count = (state: PruneState, survey: PruneSurvey): PruneState => {
-  const isQuiet = survey.activeSeedId === undefined && (state.hostHash === "" || state.hostHash === survey.hostHash);
-  return { epoch: survey.epoch, hostHash: survey.hostHash, quietEpochs: isQuiet ? state.quietEpochs + 1 : 0 };
-};
+const rule = "least loss for the FLOPs saved";
+const by = "emrakul";
 
 export const proposePruning = (state: PruneState, survey: PruneSurvey, config: PruningConfig): PruneDecided => {
   const { enabled, everyEpochs, unitsFractionMax, lossMax } = config.pruning;
-  const isNew = survey.epoch > state.epoch;
-  const next = isNew ? count(state, survey) : state;
-  const answer = (outcome: "wait" | "refused", reason: string, after: PruneState = next): PruneDecided => ({
-    state: after,
-    decision: { runId: survey.runId, epoch: survey.epoch, outcome, reason },
+  const { runId, epoch } = survey;
+  const next: PruneState = { ...state, epoch: Math.max(state.epoch, epoch) };
+  const answer = (outcome: "wait" | "refused", reason: string): PruneDecided => ({
+    state: next,
+    decision: { runId, epoch, rule, by, outcome, reason },
   });
-  if (!isNew) return answer("wait", `window ${survey.epoch} was decided already`);
+  if (epoch <= state.epoch) return answer("wait", `window ${epoch} was decided already`); // E3
   if (!enabled) return answer("wait", "pruning is turned off by the configuration");
   if (survey.activeSeedId !== undefined) return answer("wait", `${survey.activeSeedId} holds the grafting lock`);
-  if (next.quietEpochs < everyEpochs)
-    return answer("wait", `${next.quietEpochs} of ${everyEpochs} host windows without a trial since the last change`);
   const loss = survey.validationLoss;
   if (loss === undefined || !Number.isFinite(loss) || !(loss > 0))
     return answer("refused", "the validation loss was not measured");
   const isFree = ({ site, obstacle }: LayerMeasurement | BypassMeasurement): boolean =>
-    obstacle === undefined && !config.trigger.exclude.includes(site) && (survey.embargoEpochs[site] ?? 0) === 0; // E4
+    obstacle === undefined &&
+    !config.trigger.exclude.includes(site) &&
+    (survey.embargoEpochs[site] ?? 0) === 0 && // E4
+    restOf(state, site, epoch, everyEpochs) === 0; // E6
   const [layers, bypasses] = [survey.layers.filter(isFree), survey.bypasses.filter(isFree)];
   const limit = lossMax * loss;
-  const looked: PruneState = { ...next, quietEpochs: 0 };
   const proposal = cheapest([
     ...layers.flatMap((layer) => leastUnits(layer, limit, unitsFractionMax) ?? []),
     ...bypasses.flatMap((bypass) => wholeBypass(bypass, limit) ?? []),
@@ -130,11 +149,18 @@ export const proposePruning = (state: PruneState, survey: PruneSurvey, config: P
     return answer(
       "refused",
       `none of ${layers.length + bypasses.length} free parts (${parts} in all) is expected to cost less than ${shown(limit)} nats, ${shown(100 * lossMax)} % of the loss`,
-      looked,
     );
   }
+  const { target } = proposal;
+  const { site } = target;
+  const reason = describe(proposal, loss);
+  const seedId = pruneSeedId(site);
+  // Window and site stand at the end, which the bound on request ids keeps.
+  const requestId = `${runId}:${epoch}:prune:${site}`.slice(-128);
   return {
-    state: looked,
-    decision: { runId: survey.runId, epoch: survey.epoch, outcome: "prune", reason: describe(proposal, loss), proposal },
+    state: next,
+    decision: { runId, epoch, rule, by, outcome: "prune", reason, site, seedId, requestId },
+    proposal,
+    command: { kind: "germinate", requestId, runId, seedId, prune: target, reason: reason.slice(0, 500) },
   };
 };

@@ -4,6 +4,7 @@ import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import type { HostSummary } from "../contracts/plan.ts";
+import { isPruneSeed } from "../contracts/pruning.ts";
 import type { ReportArm, ReportDamage, ReportSeed } from "../contracts/report.ts";
 import type { PayloadOf, SubjectName } from "../contracts/subjects.ts";
 import { subjects } from "../contracts/subjects.ts";
@@ -43,7 +44,9 @@ export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): To
   const windowSeconds = sum(story.epochs.map(({ result }) => result.durationMs)) / 1000;
   const steps = sum(story.epochs.map(({ result }) => result.steps));
   const seeds = [...story.transitions.keys()].sort().map((id) => reportSeed(id, story));
-  const germinated = [...story.transitions.values()].flat().filter(({ to }) => to === "GERMINATED");
+  const germinated = [...story.transitions.values()]
+    .flat()
+    .filter(({ to, seedId }) => to === "GERMINATED" && !isPruneSeed(seedId));
   const damage = story.finished?.damage;
 
   const arm: ReportArm = {
@@ -147,6 +150,6 @@ const reportSeed = (id: string, story: Story): ReportSeed => {
   };
 };
 
-/** `seed:h2.1` stands at `h2`. */
-const siteOf = (seedId: string): string => seedId.replace(/^seed:/, "").replace(/\.\d+$/, "");
+/** `seed:h2.1` and `seed:h2.prune` stand at `h2`. */
+const siteOf = (seedId: string): string => seedId.replace(/^seed:/, "").replace(/\.(\d+|prune)$/, "");
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

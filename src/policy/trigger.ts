@@ -1,8 +1,8 @@
 /**
  * When a site is a candidate: successive measurements that name the same layer, with an effect size and its lower bound.
  *
- * T1 A check names the site of the largest severity among those that still have a seed to germinate and are not excluded; nothing measured
- *    names nobody.
+ * T1 A check names the site of the largest severity among those where a seed may germinate: not used up, excluded or under embargo. Nothing
+ *    measured names nobody.
  * T2 A streak is broken by another name, by a check that names nobody, by evidence that is too weak and by a changed host.
  * T3 A signal of a window that was seen already changes nothing. The window of checks is bounded.
  */
@@ -55,9 +55,13 @@ const readingsOf = (signal: HealthSignal, trigger: TriggerRules): SiteReading[] 
   });
 };
 
-/** Sites that may be named: with a seed that is not used up, and not excluded. */
+/** Sites that may be named: with a seed that is not used up, not excluded, and not resting after a failure. */
 export const freeSites = (signal: HealthSignal, trigger: TriggerRules): ReadonlySet<string> =>
-  new Set(signal.seeds.flatMap(({ site, state }) => (state === "FOSSILIZED" || trigger.exclude.includes(site) ? [] : [site])));
+  new Set(
+    signal.seeds.flatMap(({ site, state, embargoEpochs }) =>
+      state === "FOSSILIZED" || embargoEpochs > 0 || trigger.exclude.includes(site) ? [] : [site],
+    ),
+  );
 
 /** The first of the largest by a measure. */
 export const largestBy = (readings: readonly SiteReading[], measure: (reading: SiteReading) => number): SiteReading | null =>

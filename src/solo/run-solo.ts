@@ -22,6 +22,7 @@ import { createRandom } from "../graph/random.ts";
 import { acceptCommand, createRunState, decideBoundary } from "../machines/boundary.ts";
 import { decide, emptyPolicy, learn } from "../policy/decide.ts";
 import { kernelTags } from "../policy/kernel-tags.ts";
+import { emptyPruning, learnPruning, proposePruning } from "../policy/prune.ts";
 import type { ImportedHost } from "../workers/lane.ts";
 import { characterizeKernel } from "../workers/session/characterize.ts";
 import { compileKernel } from "../workers/session/forge.ts";
@@ -133,6 +134,7 @@ export const runSolo = async (options: SoloOptions): Promise<SoloOutcome> => {
     const setup = { runId, arm: "solo", growth, config: morphogenetic, epochSteps, flopsMax: session.status.flopsMax };
     let state = createRunState({ ...setup, validationBatches, kernel, askAgainMs: 1 }, hostAtStart);
     let policy = emptyPolicy;
+    let pruning = emptyPruning;
     let result: EpochResult | undefined;
     let forged: readonly Forged[] = [];
     let reason = "stopped";
@@ -158,6 +160,7 @@ export const runSolo = async (options: SoloOptions): Promise<SoloOutcome> => {
       }
       for (const report of decided.fieldReports) {
         policy = learn(policy, report, morphogenetic);
+        pruning = learnPruning(pruning, report);
         fieldReports.push(report);
       }
       if (decided.health !== undefined) {
@@ -166,6 +169,20 @@ export const runSolo = async (options: SoloOptions): Promise<SoloOutcome> => {
         decisions.push(made.decision);
         options.onDecision?.(made.decision);
         if (made.command !== undefined) state = acceptCommand(state, made.command).state;
+      }
+      if (decided.parts !== undefined) {
+        const made = proposePruning(pruning, decided.parts, morphogenetic);
+        pruning = made.state;
+        const accepted = made.command && acceptCommand(state, made.command);
+        state = accepted?.state ?? state;
+        // A germination of the same window comes first.
+        const refusal = accepted?.receipt.kind === "refused" ? accepted.receipt.reason : undefined;
+        const decision: typeof made.decision =
+          refusal === undefined
+            ? made.decision
+            : { ...made.decision, outcome: "refused", reason: `${made.decision.reason}; ${refusal}` };
+        decisions.push(decision);
+        options.onDecision?.(decision);
       }
       const { hostStep } = session.status;
       const asked = options.operator?.({ epoch, hostStep, host });

@@ -259,3 +259,15 @@ describe("orders", () => {
     });
   });
 });
+
+describe("looks at the host's parts", () => {
+  it("a window that took one is told to whoever prunes; another is not", async () => {
+    const world = await start();
+    await world.next();
+    await world.next();
+    expect(world.sent("telemetry.host.parts")).toEqual([]);
+    const parts = { hostHash: host.hash, layers: [{ site: "h1", units: [], stepFlopsPerUnit: 10 }], bypasses: [] };
+    await world.next({ parts });
+    expect(world.sent("telemetry.host.parts")).toEqual([{ runId, epoch: 2, ...parts, embargoEpochs: {} }]);
+  });
+});

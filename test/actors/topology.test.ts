@@ -28,7 +28,7 @@ const draw = (tree: SupervisorTree, indent = ""): string[] =>
   });
 
 const build = async (): Promise<SupervisorTree> => {
-  const starters = { oona: idle, urza: idle, nissa: idle, tezzeret: idle, urabrask: idle, tamiyo: idle };
+  const starters = { oona: idle, urza: idle, nissa: idle, tezzeret: idle, urabrask: idle, tamiyo: idle, emrakul: idle };
   const supervisor = new Supervisor(nodeTopology(starters, bounds), { clock: createSimulatedClock() });
   await supervisor.start();
   await supervisor.addChild(runTopology("<id>", { kasmina: idle, tolaria: idle }, bounds));
@@ -57,9 +57,10 @@ describe("topology", () => {
     const spec: ChildSpec = runTopology("r-1", { kasmina: idle, tolaria: idle }, bounds);
     expect(spec.id).toBe("run:r-1");
     expect(
-      nodeTopology({ oona: idle, urza: idle, nissa: idle, tezzeret: idle, urabrask: idle, tamiyo: idle }, bounds).children.map(
-        (child) => child.restart,
-      ),
+      nodeTopology(
+        { oona: idle, urza: idle, nissa: idle, tezzeret: idle, urabrask: idle, tamiyo: idle, emrakul: idle },
+        bounds,
+      ).children.map((child) => child.restart),
     ).toEqual(Array(5).fill("permanent"));
   });
 });

@@ -37,7 +37,18 @@ const start = async (args: readonly string[], environment: Readonly<Record<strin
 };
 
 describe("help", () => {
-  const commands = ["start", "train", "check-services", "doctor", "status", "ctl", "machines"];
+  const commands = [
+    "start",
+    "train",
+    "experiment",
+    "export",
+    "adapters",
+    "check-services",
+    "doctor",
+    "status",
+    "ctl",
+    "machines",
+  ];
 
   test("names every command and every exit code", async () => {
     for (const args of [[], ["--help"], ["help"]]) {
@@ -50,6 +61,7 @@ describe("help", () => {
 
   test.each([
     ...commands.map((name) => [name]),
+    ...["list", "save", "load"].map((name) => ["adapters", name]),
     ...["germinate", "cull", "rollback", "release", "resolve", "pause", "resume", "status", "stop"].map((name) => ["ctl", name]),
   ])("%s %s has an example", async (...args) => {
     const { exitCode, out } = await start([...args.filter((arg) => arg !== undefined), "--help"]);
@@ -86,6 +98,16 @@ describe("wrong arguments end with 2 and say what to do", () => {
     ],
     [["machines", "sed"], /expected one of seed, .*, got "sed"; did you mean seed\?/],
     [["machines", "--format", "xml"], /expected --format text or json, got "xml"/],
+    [
+      ["start", "--config", "configs/experiment-tiny.yaml"],
+      /hosts: unknown key[\s\S]*this is an experiment: run it with `esper experiment/,
+    ],
+    [["experiment", "--config", quickstart], /this is a run's configuration: start it with `esper start/],
+    [
+      ["train", "--dataset", "mnist", "--task", "guess"],
+      /dataset\.task: expected classification or regression, found "guess" \(from --task\)/,
+    ],
+    [["adapters", "load", "--base", "b.onnx", "--out", "o.onnx"], /required option '--file <file>' not specified/],
     [["ctl"], /expected one of germinate, .* after ctl/],
     [["ctl", "resolve", "--seed", "h2"], /required option '--verdict <verdict>' not specified/],
     [["ctl", "resolve", "--seed", "h2", "--verdict", "maybe"], /Allowed choices are keep, cull/],

@@ -102,7 +102,7 @@ export const signal = {
   trainLoss: 0.8,
   layers: [
     { site: "h1", explainedIn: 0.2, explainedOut: 0.196, gap: 0.004, gapError: 0.003 },
-    { site: "h2", explainedIn: 0.2, explainedOut: 0.16, gap: 0.04, gapError: 0.003 },
+    { site: "h2", explainedIn: 0.2, explainedOut: 0.1, gap: 0.1, gapError: 0.003, dimensionsIn: 16, dimensionsOut: 2 },
   ],
   spans: [{ fromSite: "h2", toSite: "h2", energy: 0.1 }],
 };
@@ -114,7 +114,7 @@ export const decision = (reason: string, outcome: "germinate" | "wait" = "germin
   envelope("system.events.decision", {
     runId,
     epoch: 3,
-    rule: "explained-error-gap",
+    rule: "severity of a layer, 2 successive checks",
     outcome,
     reason,
     latencyMs: 0.21,
@@ -142,12 +142,12 @@ export const wholeRun = (): Envelope[] => [
     host,
     flopsMax: 2e10,
     epochSteps: 98,
-    hostSteps: 490,
+    hostSteps: 980,
   }),
   progress(40),
   epoch(1, { trainLoss: 1.9, validation: { loss: 1.5, accuracy: 0.5, samples: 10_000 } }),
   epoch(3, { trainLoss: 1.2, validation: { loss: 1.1, accuracy: 0.64, samples: 10_000 }, signal }),
-  decision("gap 0.0400 > 0.0189 at h2 in two successive checks"),
+  decision("severity 3.58, gap 0.1 at h2 in 2 of 2 successive checks"),
   transition(1, "DORMANT", "GERMINATED", "gate 0 passed"),
   epoch(5, {
     work: "load",
@@ -171,7 +171,7 @@ export const wholeRun = (): Envelope[] => [
   epoch(8, {
     work: "stabilize",
     seedId: "seed:h2",
-    kernel: { kind: "stabilized", finite: true, meanLoss: 0.79, relativeSlope: 0.01 },
+    kernel: { kind: "stabilized", finite: true, meanLoss: 0.79, relativeSlope: 0.01, relativeSlopeError: 0.02 },
   }),
   epoch(9, { work: "evaluate", seedId: "seed:h2", kernel: { kind: "evaluated", gain } }),
   epoch(10, {

@@ -124,6 +124,24 @@ describe("a running node", () => {
     });
   });
 
+  test("ctl germinate prunes where it is told what is to go", async () => {
+    const sent = async (...args: string[]) => {
+      const { exitCode } = await call("ctl", "germinate", ...args, "--request-id", args.join(" "), "--data-dir", dataDir);
+      return exitCode === 0 ? commands.at(-1) : exitCode;
+    };
+    expect(await sent("--seed", "h2", "--prune-units", "3,7")).toMatchObject({
+      kind: "germinate",
+      seedId: "seed:h2.prune",
+      prune: { kind: "units", site: "h2", units: [3, 7], constants: [] },
+    });
+    expect(await sent("--seed", "seed:h2.prune", "--prune-bypass", "h2")).toMatchObject({
+      seedId: "seed:h2.prune",
+      prune: { kind: "bypass", site: "h2", seedId: "seed:h2" },
+    });
+    expect(await sent("--seed", "h2", "--prune-units", "3;7")).toBe(2);
+    expect(await sent("--seed", "h2", "--prune-units", "3", "--prune-bypass", "h2")).toBe(2);
+  });
+
   test("ctl rollback, release and resolve send their seed, verdict and reason", async () => {
     const sent = async (...args: string[]) => {
       expect((await call("ctl", ...args, "--request-id", args.join(" "), "--data-dir", dataDir)).exitCode).toBe(0);

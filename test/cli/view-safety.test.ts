@@ -3,10 +3,16 @@ import { describe, expect, it } from "vitest";
 import { createColors } from "../../src/cli/view/colors.ts";
 import { formatMessage } from "../../src/cli/view/format-message.ts";
 import type { ViewMessage } from "../../src/cli/view/message.ts";
+import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import { characterized, split } from "../machines/fixtures.ts";
 
 const lines = (message: ViewMessage, verbose = false): string[] =>
-  formatMessage(message, new Map(), new Map(), { colors: createColors(false), gapMin: 0.02, verbose });
+  formatMessage(message, new Map(), new Map(), {
+    colors: createColors(false),
+    morphogenetic: MorphogeneticConfig.parse({}),
+    task: "classification",
+    verbose,
+  });
 const at = { runId: "r-1", seedId: "seed:h2", epoch: 7 };
 
 describe("an escalation", () => {

@@ -4,31 +4,40 @@ import { createColors, wantsColor } from "../../src/cli/view/colors.ts";
 import { fitted, formatLive } from "../../src/cli/view/format-live.ts";
 import { formatArmTable, formatReport, recoveredShare } from "../../src/cli/view/format-report.ts";
 import { formatMeasurement, formatWay } from "../../src/cli/view/format-seed.ts";
-import { formatGapBar, formatSparkline } from "../../src/cli/view/format-signal.ts";
+import { formatEvidence, formatSeverityBar, formatSignal, formatSparkline } from "../../src/cli/view/format-signal.ts";
 import { formatRunStatus } from "../../src/cli/view/format-status.ts";
 import {
   formatBar,
   formatCount,
   formatLoss,
   formatPercent,
+  formatScore,
   formatSeconds,
   formatSigned,
 } from "../../src/cli/view/format-values.ts";
 import { parseMessage } from "../../src/cli/view/message.ts";
 import { applyMessage, historyMax, type RunStates } from "../../src/cli/view/run-state.ts";
 import { createJsonView, createTerminalView, redrawHzMax } from "../../src/cli/view/terminal.ts";
+import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import { createSimulatedClock } from "../support/clock.ts";
 import { collect } from "./context.ts";
 import { decision, envelope, epoch, host, progress, report, signal, wholeRun } from "./samples.ts";
 
 const plain = createColors(false);
-const gapMin = 0.0189;
+/** Constants of its own: a better calibration changes no line here. */
+const morphogenetic = MorphogeneticConfig.parse({
+  signal: { warmupSteps: 200 },
+  trigger: { gapMin: 0.03, gapShareMin: 0.3, boundErrors: 1.645, dimensionsMax: 3, weightGainMax: 10, checks: 2 },
+  kernelLeadEpochs: 2,
+});
+const { trigger } = morphogenetic;
+const shown = { colors: plain, morphogenetic, task: "classification" } as const;
 const escapeCharacter = String.fromCharCode(27);
 
 const showAll = (messages: readonly Envelope[], verbose = false): string => {
   const { stream, text } = collect();
-  const view = createTerminalView({ stream, clock: createSimulatedClock(), colors: plain, gapMin, verbose });
+  const view = createTerminalView({ stream, clock: createSimulatedClock(), ...shown, verbose });
   for (const message of messages) view.onMessage(message);
   view.close();
   return text();
@@ -61,13 +70,54 @@ describe("values", () => {
     expect([formatBar(0.5, 4), formatBar(2, 4), formatBar(Number.NaN, 4)]).toEqual(["██░░", "████", "░░░░"]);
   });
 
-  test("the gap's bar marks the threshold and never leaves its width", () => {
-    expect(formatGapBar(0, gapMin)).toBe("········│···········");
-    expect(formatGapBar(gapMin, gapMin)).toBe("████████│···········");
-    expect(formatGapBar(2 * gapMin, gapMin)).toBe("████████│███████····");
-    expect(formatGapBar(1, gapMin)).toBe("████████│██████████▶");
-    expect(formatGapBar(-1, gapMin)).toBe("········│···········");
-    expect(formatSparkline([-1, 0, gapMin, 5], gapMin)).toBe("▁▁▅█");
+  test("the severity's bar marks the threshold and never leaves its width", () => {
+    expect(formatSeverityBar(0)).toBe("········│···········");
+    expect(formatSeverityBar(1)).toBe("████████│···········");
+    expect(formatSeverityBar(2)).toBe("████████│███████····");
+    expect(formatSeverityBar(130)).toBe("████████│██████████▶");
+    expect([formatSeverityBar(undefined), formatSeverityBar(Number.NaN)]).toEqual(Array(2).fill("········│···········"));
+    expect(formatSparkline([undefined, 0, 1, 5])).toBe("▁▁▅█");
+  });
+
+  test("a layer is marked by what decides, not by its gap alone", () => {
+    const known = { explainedIn: 0.5, explainedOut: 0.4, gap: 0.1, gapError: 0.02 };
+    const layers = [
+      // A gap far above `gapMin`, but less than `gapShareMin` of what the input explains.
+      { site: "h1", ...known },
+      { site: "h2", ...known, gap: 0, dimensionsIn: 16, dimensionsOut: 1 },
+    ];
+    const [first, second] = formatSignal(
+      { samples: 1, errorPower: 1, trainLoss: 1, layers, spans: [] },
+      trigger,
+      new Map(),
+      plain,
+    );
+    expect(first).toBe("h1 ████····│··········· severity  0.45, gap 0.1000 ± 0.0200  ");
+    expect(second).toMatch(/^h2 █{8}│█{10}▶ severity {2}4.00, gap 0.0000 ± 0.0200, dimensions 16 → 1 .*holds the error back$/);
+    expect(formatEvidence({ site: "h3", ...known, weightGain: 98.76 }, trigger)).toBe("gap 0.1000 ± 0.0200, weights × 98.8");
+  });
+
+  test("a regression is scored by R²", () => {
+    expect([formatScore(0.5, "classification"), formatScore(0.5, "regression"), formatScore(undefined, "regression")]).toEqual([
+      "50.00 %",
+      "R² 0.5000",
+      "–",
+    ]);
+    const last = wholeRun().at(-1)!;
+    const { stream, text } = collect();
+    const view = createTerminalView({ ...shown, task: "regression", stream, clock: createSimulatedClock(), verbose: false });
+    view.onMessage(last);
+    expect(text()).toContain("test R² 0.9312");
+  });
+
+  test("a run that ends before a trial can begin says so at once", () => {
+    const [started] = wholeRun();
+    const payload = started!.payload as object;
+    const told = (over: object): string => showAll([{ ...started!, payload: { ...payload, ...over } }]);
+    const needed = 200 + (2 + 2) * 98;
+    expect(told({ hostSteps: needed })).toContain(`too short to grow: a trial begins after step ${needed} at the earliest`);
+    expect(told({ hostSteps: needed + 1 })).not.toContain("too short");
+    expect(told({ hostSteps: 10, arm: "no-growth" })).not.toContain("too short");
   });
 });
 
@@ -86,11 +136,7 @@ describe("a run in a pipe", () => {
   });
 
   test("waiting for the same reason is told once, and each time with --verbose", () => {
-    const waits = [
-      decision("no layer above 0.0189", "wait"),
-      decision("no layer above 0.0189", "wait"),
-      decision("embargo on h2", "wait"),
-    ];
+    const waits = [decision("no layer above 1", "wait"), decision("no layer above 1", "wait"), decision("embargo on h2", "wait")];
     expect(showAll(waits).trimEnd().split("\n")).toHaveLength(2);
     expect(showAll(waits, true).trimEnd().split("\n")).toHaveLength(3);
   });
@@ -121,7 +167,7 @@ describe("a run in a terminal", () => {
   const watch = () => {
     const clock = createSimulatedClock();
     const { stream, text } = collect(100);
-    return { clock, text, view: createTerminalView({ stream, clock, colors: createColors(true), gapMin, verbose: false }) };
+    return { clock, text, view: createTerminalView({ ...shown, stream, clock, colors: createColors(true), verbose: false }) };
   };
 
   test("T2: many messages are one redraw", async () => {
@@ -145,9 +191,9 @@ describe("a run in a terminal", () => {
         const parsed = parseMessage(one);
         return parsed.kind === "message" ? applyMessage(known, parsed.message) : known;
       }, new Map());
-    expect(formatLive(states, { colors: plain, gapMin, columns: 120, rows: 30 })).toMatchSnapshot();
+    expect(formatLive(states, { ...shown, trigger, columns: 120, rows: 30 })).toMatchSnapshot();
     expect(
-      formatLive(states, { colors: plain, gapMin, columns: 40, rows: 3 })
+      formatLive(states, { ...shown, trigger, columns: 40, rows: 3 })
         .split("\n")
         .map((line) => line.length),
     ).toEqual([40, 38]);
@@ -158,16 +204,16 @@ describe("a run in a terminal", () => {
       const parsed = parseMessage(one);
       return parsed.kind === "message" ? applyMessage(known, parsed.message) : known;
     }, new Map());
-    expect(formatLive(states, { colors: plain, gapMin, columns: 120, rows: 30 })).toBe("");
+    expect(formatLive(states, { ...shown, trigger, columns: 120, rows: 30 })).toBe("");
   });
 
-  test("V1: a gap history is bounded", () => {
+  test("V1: a history of measurements is bounded", () => {
     let states: RunStates = new Map();
     for (let number = 1; number <= historyMax + 1; number++) {
       const parsed = parseMessage(epoch(number, { signal }));
       if (parsed.kind === "message") states = applyMessage(states, parsed.message);
     }
-    expect(states.get("r-1-grown")?.gaps.get("h2")).toHaveLength(historyMax);
+    expect(states.get("r-1-grown")?.layers.get("h2")).toHaveLength(historyMax);
   });
 
   test("a line that is too long is cut without half an escape sequence", () => {
@@ -179,7 +225,7 @@ describe("a run in a terminal", () => {
 
 describe("the end", () => {
   test("the report's table and where everything lies", () => {
-    expect(formatReport(report, "report.json", plain).join("\n")).toMatchSnapshot();
+    expect(formatReport(report, "report.json", plain, "classification").join("\n")).toMatchSnapshot();
   });
 
   test("what was won back needs all three arms and a damage that cost something", () => {
@@ -191,7 +237,7 @@ describe("the end", () => {
   test("an arm that failed says so and keeps its dashes", () => {
     const [first] = report.arms;
     const { testAccuracy: _, ...rest } = first!;
-    const text = formatArmTable([{ ...rest, outcome: "failed" }]);
+    const text = formatArmTable([{ ...rest, outcome: "failed" }], "classification");
     expect(text).toMatch(/no-growth \(failed\).*–/);
   });
 

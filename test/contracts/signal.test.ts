@@ -27,6 +27,20 @@ describe("severity", () => {
     expect(at(16, 1)).toBeGreaterThan(at(16, 3));
   });
 
+  test("of a dead layer and those that die behind it the first is the worst", () => {
+    // As measured: two directions pass h2, h3 passes none of what is left.
+    const layers = [
+      layer("h1", 0.01),
+      layer("h2", 0.29, { explainedIn: 0.4, dimensionsIn: 16, dimensionsOut: 2 }),
+      layer("h3", 0.06, { explainedIn: 0.11, dimensionsIn: 2, dimensionsOut: 0 }),
+      layer("h4", 0, { explainedIn: 0, dimensionsIn: 0, dimensionsOut: 0 }),
+    ];
+    expect(worstLayer(layers, trigger)?.site).toBe("h2");
+    // A layer that lost much, but no dimensions, does not hide the one that passes none on.
+    const young = layer("h1", 0.16, { explainedIn: 0.34, dimensionsIn: 16, dimensionsOut: 11 });
+    expect(worstLayer([young, layers[2]!], trigger)?.site).toBe("h3");
+  });
+
   test("weights far too large outweigh what the layers behind them show", () => {
     const at = (weightGain: number) => severityOf(layer("h1", 0, { weightGain }), trigger) ?? Number.NaN;
     expect(at(1)).toBe(0);

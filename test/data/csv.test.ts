@@ -172,6 +172,13 @@ describe("csv", () => {
       /expected at most 8 classes in column y, found 9; set dataset\.task to regression/,
     ],
     [
+      "numbers with a fraction as classes",
+      `a,y\n${rowsOf(30, (n) => `${n},${n / 4}`)}`,
+      {},
+      InputError,
+      /column y: expected classes, found 30 different numbers such as \d+\.\d+; set dataset\.task to regression/,
+    ],
+    [
       "too many rows",
       `a,y\n${rowsOf(9, (n) => `${n},${n % 2}`)}`,
       { samplesMax: 8 },

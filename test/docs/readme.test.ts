@@ -1,43 +1,12 @@
 /** Everything the README shows is typed here as it stands there, in the order in which it stands there. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Report } from "../../src/contracts/report.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const readme = await readFile(join(root, "README.md"), "utf8");
-const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => block!.trim().split("\n"));
-
-interface Ended {
-  readonly code: number;
-  readonly output: string;
-}
-
-const children = new Set<ChildProcess>();
-
-/** Runs the built command line in `folder`; `esper` stands for it, as the README says. */
-const start = (line: string, folder: string): { child: ChildProcess; ended: Promise<Ended> } => {
-  const [name, ...args] = line.split(" ");
-  if (name !== "esper") throw new Error(`expected a line that begins with esper, got ${line}`);
-  const child = spawn(process.execPath, [join(root, "dist/main.js"), ...args], {
-    cwd: folder,
-    env: { ...process.env, NO_COLOR: "1" },
-  });
-  children.add(child);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  const ended = new Promise<Ended>((resolve) =>
-    child.on("exit", (code) => {
-      children.delete(child);
-      resolve({ code: code ?? -1, output });
-    }),
-  );
-  return { child, ended };
-};
-const run = (line: string, folder: string): Promise<Ended> => start(line, folder).ended;
+import { importModel } from "../../src/interchange/import-model.ts";
+import { expectClose, logitsOf, runOnnx } from "../interchange/support.ts";
+import { children, commands, type Ended, ownTable, ownText, root, run, snippets, spiral, start } from "./support.ts";
 
 describe("README", () => {
   let folder: string;
@@ -49,10 +18,21 @@ describe("README", () => {
     expect(allowed, `${line}\n${ended.output}`).toContain(ended.code);
     return ended;
   };
+  const reportIn = async (file: string): Promise<Report> => Report.parse(JSON.parse(await readFile(join(folder, file), "utf8")));
+  /** The README's RUN and EPOCH stand for those of a run that kept what it grew. */
+  const withRun = async (line: string): Promise<string> => {
+    const arms = [await reportIn("report.json"), await reportIn("quickstart.json")].flatMap((report) => report.arms);
+    const kept = arms.find(({ seeds }) => seeds.some(({ outcome }) => outcome === "FOSSILIZED"));
+    const [epoch, runId] = kept!.checkpoint!.split("/").toReversed();
+    return line.replace("RUN", runId!).replace("EPOCH", epoch!);
+  };
+  const typeForRun = async (line: string): Promise<Ended> => type(line, await withRun(line));
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "esper-readme-"));
-    await symlink(join(root, "configs"), join(folder, "configs"));
+    for (const name of ["configs", "examples"]) await symlink(join(root, name), join(folder, name));
+    await writeFile(join(folder, "table.csv"), ownTable(800));
+    await writeFile(join(folder, "text.txt"), ownText(2500));
   });
   afterAll(async () => {
     for (const child of children) child.kill("SIGKILL");
@@ -66,7 +46,7 @@ describe("README", () => {
     // What runs this test has run the set-up; the rest of the line is typed here.
     const { code, output } = await run("esper start --config configs/quickstart.yaml --report quickstart.json", folder);
     expect(code, output).toBe(0);
-    const report = Report.parse(JSON.parse(await readFile(join(folder, "quickstart.json"), "utf8")));
+    const report = await reportIn("quickstart.json");
     expect(report.arms.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
       "no-growth done",
       "grown done",
@@ -75,21 +55,90 @@ describe("README", () => {
     const [alone, grown, healthy] = report.arms.map(({ testAccuracy }) => testAccuracy!);
     expect(report.arms[1]!.damageFound).toBe(true);
     expect(grown! - alone!).toBeGreaterThan(0.8 * (healthy! - alone!));
-    for (const shown of ["gap", "Tamiyo germinate", "forecast", "FINE_TUNING → FOSSILIZED", "event log"])
+    for (const shown of ["severity", "Tamiyo germinate", "forecast", "FINE_TUNING → FOSSILIZED", "event log"])
       expect(output).toContain(shown);
   }, 240_000);
 
-  it("npm test sets up and runs every test", async () => {
+  it("npm test sets up and runs every test, npm run bench:growth every figure", async () => {
     const { scripts } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
     expect(scripts["test"]).toBe("node scripts/setup.mjs --dev && vitest run");
+    expect(scripts["bench:growth"]).toBe("node scripts/setup.mjs --dev && node --import tsx bench/growth.ts");
     tried.add("npm test");
   });
 
+  it("the library's snippets: a model grows and is exported; adapters go to a file and onto their base again", async () => {
+    const own = join(folder, "own");
+    await mkdir(join(own, "node_modules"), { recursive: true });
+    await symlink(root, join(own, "node_modules", "esper"));
+    const [grows, adapts, ...others] = snippets;
+    expect(others).toEqual([]);
+    const data = (arms: number): string => `const { x, y } = ${JSON.stringify(spiral(1200, arms))};\n`;
+    await writeFile(join(own, "grow.mjs"), `${data(5)}${grows}\nconsole.log(JSON.stringify({ grown, validation }));`);
+    const first = await run("node grow.mjs", own);
+    expect(first.code, first.output).toBe(0);
+    const { grown, validation } = JSON.parse(first.output) as { grown: string[]; validation: { accuracy: number } };
+    expect(grown).toEqual(["seed:h2"]);
+    expect(validation.accuracy).toBeGreaterThan(0.9);
+
+    const trained = `import { wrap } from "esper";
+      const trained = await wrap({ name: "mlp", widths: [16, 16] });
+      await trained.fit({ x: x.map(([a, b]) => [b, -a]), y }, { epochs: 10, growth: false });
+      await trained.export("model.onnx");
+      const logits = (await trained.predict(x)).data;`;
+    const told = `const difference = (a, b) => Math.max(...a.map((value, i) => Math.abs(value - b[i])));
+      const [adapted, again] = [(await model.predict(x)).data, (await base.predict(x)).data];
+      const bare = (await base.withoutAdapters().predict(x)).data;
+      console.log(JSON.stringify({ adapters: model.adapters().length, again: difference(adapted, again), bare: difference(logits, bare) }));`;
+    await writeFile(join(own, "adapt.mjs"), `${data(5)}${trained}\n${adapts}\n${told}`);
+    const second = await run("node adapt.mjs", own);
+    expect(second.code, second.output).toBe(0);
+    expect(JSON.parse(second.output)).toEqual({ adapters: expect.any(Number), again: 0, bare: 0 });
+    expect((JSON.parse(second.output) as { adapters: number }).adapters).toBeGreaterThan(0);
+  }, 60_000);
+
+  it("the example grows a repair, and onnxruntime gives the exported file the logits that our own arithmetic gives it", async () => {
+    const line = "node examples/grow-your-own.mjs";
+    const { output } = await type(line, `${line} ${folder}`);
+    expect(output).toMatch(/FINE_TUNING → FOSSILIZED/);
+    expect(output).toContain("kept: seed:h2");
+    expect(Number(/held-out accuracy: ([\d.]+)/.exec(output)![1])).toBeGreaterThan(0.95);
+    const path = join(folder, "grown.onnx");
+    const { host, parameters, lineage } = await importModel(path);
+    expect(lineage!.seeds.map(({ seedId }) => seedId)).toEqual(["seed:h2"]);
+    const { x } = spiral(70, 7);
+    const batch = { dtype: "float32" as const, shape: [70, 2], data: Float32Array.from(x.flat()) };
+    expectClose(await runOnnx(await readFile(path), batch), await logitsOf(host, parameters, batch));
+  }, 60_000);
+
   it("the tour: doctor, train, report", async () => {
     expect((await type("esper doctor")).output).toContain("engine native");
-    await type("esper train --model mlp --dataset mnist --epochs 2 --damage h2:dead --report report.json");
-    const report = Report.parse(JSON.parse(await readFile(join(folder, "report.json"), "utf8")));
-    expect(report.damage).toMatchObject({ sites: ["h2"], kind: "dead" });
+    await type("esper train --model mlp --dataset mnist --epochs 8 --damage h2:dead --report report.json");
+    const { damage, arms } = await reportIn("report.json");
+    expect(damage).toMatchObject({ sites: ["h2"], kind: "dead" });
+    expect(arms[0]!.damageFound).toBe(true);
+  }, 120_000);
+
+  it("the tour: models and data of one's own", async () => {
+    expect((await typeForRun("esper export --run RUN --out model.onnx")).output).toContain("1 seed kept");
+    expect((await typeForRun("esper export --run RUN --merged --out merged.onnx")).output).toMatch(/merged|stays beside/);
+    await typeForRun("esper export --checkpoint .esper/checkpoints/RUN/EPOCH --out web-model");
+    expect((await readdir(join(folder, "web-model"))).toSorted()).toEqual(["model.json", "weights.bin"]);
+    expect((await type("esper train --dataset table.csv --task regression --epochs 20")).output).toMatch(/test R² 0\.[89]/);
+    expect((await type("esper train --dataset text.txt --epochs 2")).output).toContain("transformer on text");
+    const imported = await type("esper train --model model.onnx --dataset mnist --epochs 1");
+    expect(Number(/test accuracy ([\d.]+) %/.exec(imported.output)![1])).toBeGreaterThan(90);
+  }, 120_000);
+
+  it("the tour: adapters", async () => {
+    expect((await typeForRun("esper adapters list --run RUN")).output).toMatch(/seed:h\d +\d+ parameters/);
+    await typeForRun("esper adapters save --run RUN --out adapters.safetensors");
+    await typeForRun("esper export --run RUN --base --out base.safetensors");
+    await type("esper adapters load --base base.safetensors --file adapters.safetensors --out adapted.onnx");
+    const [adapted, whole] = [await importModel(join(folder, "adapted.onnx")), await importModel(join(folder, "model.onnx"))];
+    expect(adapted.parameters).toEqual(whole.parameters);
+    const line = "esper train --config configs/adapt.yaml --model base.safetensors --dataset fashion-mnist";
+    const { output } = await type(line);
+    expect(output).toContain("FINE_TUNING → FOSSILIZED");
   }, 120_000);
 
   it("the tour: a second terminal steers a running node", async () => {
@@ -106,8 +155,11 @@ describe("README", () => {
     await type("esper ctl pause");
     await type("esper ctl resume");
     await type("esper ctl germinate --seed seed:h2 --to h3");
-    // Refused while the germination waits for its window, accepted after it.
+    // Each is legal in one state of the seed and refused in the others, and the germination waits for its window.
+    await type("esper ctl rollback --seed seed:h2", undefined, [0, 7]);
+    await type("esper ctl release --seed seed:h2", undefined, [0, 7]);
     await type("esper ctl cull --seed seed:h2", undefined, [0, 7]);
+    expect((await type("esper ctl resolve --seed seed:h2 --verdict keep", undefined, [7])).output).toContain("refused");
     await type("esper ctl stop");
     expect((await node.ended).code).toBe(0);
   }, 120_000);
@@ -118,6 +170,14 @@ describe("README", () => {
     const epochs = (await readdir(join(checkpoints, runId!))).map(Number).toSorted((a, b) => a - b);
     const line = "esper train --resume .esper/checkpoints/RUN/EPOCH";
     await type(line, line.replace("RUN", runId!).replace("EPOCH", String(epochs[0])));
+  }, 120_000);
+
+  it("the tour: an experiment and its report", async () => {
+    const { output } = await type("esper experiment --config configs/experiment-tiny.yaml --out tiny");
+    expect(output).toContain("tiny: 8 of 8 jobs");
+    expect(await readFile(join(folder, "tiny", "report.html"), "utf8")).toContain("<svg");
+    const again = await type("esper experiment --config configs/experiment-tiny.yaml --out tiny --resume");
+    expect(again.output).toContain("8 of them finished before");
   }, 120_000);
 
   it("the tour: machines", async () => {

@@ -35,7 +35,7 @@ export const smallConfig = (dataDir: string, over: Record<string, unknown> = {})
     model: { name: "mlp", widths: [32, 32, 32] },
     dataset: { name: "mnist", batchSize: 64, validationSamples: 1000, trainSamplesMax: 6000 },
     damage: { site: "h2", kind: "dead", live: 1 },
-    optimization: { epochs: 20, epochSteps: 47 },
+    optimization: { epochs: 24, epochSteps: 47 },
     morphogenetic: {
       signal: { samples: 2048, warmupSteps: 90 },
       training: { steps: 47 },

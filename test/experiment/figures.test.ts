@@ -5,6 +5,8 @@ import type { Cell } from "../../src/experiment/cells.ts";
 import { coversDamage } from "../../src/experiment/cells.ts";
 import { curvesOf, paretoFront } from "../../src/experiment/curves.ts";
 import { figuresOf, flopsToReach, regretOf } from "../../src/experiment/figures.ts";
+import { decide, emptyPolicy } from "../../src/policy/decide.ts";
+import { setup, signal } from "../policy/fixtures.ts";
 import { resultOf } from "./fixture.ts";
 
 const options = { hurtsMin: 0.05, confidence: 0.95, bootstrapDraws: 200 };
@@ -31,17 +33,19 @@ const trial = (
   reason: "gap",
   ...(outcome === undefined ? {} : { outcome }),
   endReason: "the verdict",
+  judged: true,
   ...changes,
 });
 
 let cells = 0;
-const cell = (arms: Partial<Record<ExperimentArm, JobResult>>, damaged = true): Cell => ({
+const cell = (arms: Partial<Record<ExperimentArm, JobResult>>, damaged = true, failed: readonly ExperimentArm[] = []): Cell => ({
   host: "mlp",
   dataset: "mnist",
   damage: damaged ? "dead" : "none",
   damaged,
   randomSeed: ++cells,
   arms,
+  failed,
 });
 
 const damagedResult = (key: string, accuracy: number, trials: readonly TrialRecord[]): JobResult =>
@@ -89,6 +93,66 @@ describe("places", () => {
     );
     expect(figures.found).toMatchObject({ successes: 1, n: 3 });
     expect(figures.foundWhereItHurts.n).toBe(0);
+  });
+
+  test("a random place is found by the same rule: a long bypass passes the damage by chance", () => {
+    const placed = [[trial("h1", "output")], [trial("h3", "output"), trial("h2", "h3")], []].map((trials, index) =>
+      cell({ "random-place": damagedResult(`p${index}`, 0.9, trials) }),
+    );
+    const whole = cell({ "random-place": resultOf("w", 0.9, { trials: [trial("h1", "output")] }) }, false);
+    const figures = figuresOf([...placed, whole], options);
+    expect(figures.foundAtRandom).toMatchObject({ successes: 1, n: 3 });
+    expect(figures.found.n).toBe(0);
+  });
+
+  test("F2 a run that failed is not found, exactly or at all, also among those that the damage hurts; one that was not run is left out", () => {
+    const others = { "no-growth": resultOf("n", 0.5), healthy: resultOf("h", 0.9) };
+    const found = cell({ ...others, grown: damagedResult("g", 0.9, [trial("h2", "h3")]) });
+    const figures = figuresOf([found, cell(others, true, ["grown"]), cell(others)], options);
+    expect(figures.found).toMatchObject({ successes: 1, n: 2 });
+    expect(figures.foundExactly).toMatchObject({ successes: 1, n: 2 });
+    expect(figures.foundWhereItHurts).toMatchObject({ successes: 1, n: 2 });
+  });
+
+  test("F3 a trigger on a whole host that was refused is a false trigger; one check alone is none", () => {
+    const refusalOf = (seen: readonly number[]): string => {
+      let state = emptyPolicy;
+      let reason = "";
+      for (const epoch of seen) {
+        const made = decide(state, signal(epoch, { h1: 0, h2: 0.6 }, { flopsLeft: 0 }), setup);
+        state = made.state;
+        reason = `${made.decision.outcome}: ${made.decision.reason}`;
+      }
+      return reason;
+    };
+    expect(refusalOf([4, 5])).toMatch(/^refused: .* FLOPs/);
+    const runs = [[refusalOf([4, 5])], [refusalOf([4])], []].map((refusals, index) =>
+      cell({ watched: resultOf(`r${index}`, 0.9, { refusals }) }),
+    );
+    expect(figuresOf(runs, options).falseTriggers).toMatchObject({ successes: 1, n: 3 });
+  });
+
+  test("F3 a useless seed that could not be judged is no proof; at the damage it counts as not kept", () => {
+    const dropped = (site: string, toSite: string) => trial(site, toSite, "DORMANT", { endReason: "validation: drift 0.1" });
+    const unjudged = (site: string, toSite: string) =>
+      trial(site, toSite, "CULLED", { endReason: "gate 3: what the jury looks at was not measured" });
+    const figures = figuresOf(
+      [
+        cell({
+          grown: damagedResult("g", 0.9, [unjudged("h2", "h3"), dropped("h2", "h3"), trial("h2", "h3")]),
+          "random-place": damagedResult("p", 0.8, [
+            unjudged("h3", "output"),
+            dropped("h3", "output"),
+            trial("h3", "output", "CULLED"),
+          ]),
+        }),
+        cell({ "random-place": resultOf("w", 0.9, { trials: [unjudged("h1", "h2"), trial("h1", "h2", "CULLED")] }) }, false),
+      ],
+      options,
+    );
+    expect(figures.keptAtDamage).toMatchObject({ successes: 1, n: 3 });
+    expect(figures.keptAtRandomPlace).toMatchObject({ successes: 0, n: 1 });
+    expect(figures.keptOnHealthy).toMatchObject({ successes: 0, n: 1 });
   });
 
   test("kept at the damage, at random places, and what the run's end cut off is no verdict", () => {
@@ -144,6 +208,15 @@ test("forecasts: rank correlation and coverage", () => {
   expect(rank?.value).toBeCloseTo(0.8, 12);
   expect(coverage).toMatchObject({ successes: 3, n: 4 });
   expect(pairs).toHaveLength(4);
+  // F4: one run with the same four trials cannot be resampled.
+  const trials = [1, 2, 3, 4].map((index) =>
+    trial("h2", "h3", "FOSSILIZED", { forecast: forecast(index / 10), gain: gain(index / 10) }),
+  );
+  expect(figuresOf([cell({ grown: damagedResult("one", 0.9, trials) })], options).forecast.rank).toMatchObject({
+    n: 1,
+    value: 1,
+    lower: undefined,
+  });
 });
 
 describe("size and FLOPs", () => {
@@ -157,7 +230,7 @@ describe("size and FLOPs", () => {
       "final-size": resultOf("f", 0.75, { curve: curve(0.2, 0.5, 0.6, 0.7) }),
     });
     const [grown, never] = figuresOf([reached], options).size;
-    expect(grown).toMatchObject({ arm: "grown", flopsShare: 0.75, reached: { successes: 1, n: 1 } });
+    expect(grown).toMatchObject({ arm: "grown", flopsShare: 0.75, flopsShareOfFinalSize: 1, reached: { successes: 1, n: 1 } });
     expect(grown?.difference?.mean).toBeCloseTo(0.05, 12);
     expect(never).toMatchObject({ arm: "no-growth", flopsShare: undefined, reached: { successes: 0, n: 1 } });
     expect(flopsToReach(resultOf("x", 1, { curve: curve(0.1) }), 0.2)).toBeUndefined();

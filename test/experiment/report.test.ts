@@ -27,6 +27,7 @@ const results: readonly JobResult[] = [
         flops: 1,
         reason: evil,
         endReason: evil,
+        judged: true,
         outcome: "FOSSILIZED",
         forecast: { lossGain: 0.2, lossGainLower: 0.1, lossGainUpper: 0.4, trialFlops: 1, parameters: 1, cullRisk: 0 },
         gain: { mean: 0.3, lower: 0.2, upper: 0.4, confidence: 0.99, samples: 10, lossWithout: 1, lossWith: 0.7 },

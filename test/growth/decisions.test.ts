@@ -7,7 +7,15 @@ import { alphaAt } from "../../src/growth/alpha.ts";
 import type { GovernorState } from "../../src/growth/governor.ts";
 import { initialGovernor, observeLoss } from "../../src/growth/governor.ts";
 import { pairedGain } from "../../src/growth/paired.ts";
-import { mean, normalCumulative, normalQuantile, relativeSlope, slope, standardDeviation } from "../../src/growth/statistics.ts";
+import {
+  mean,
+  normalCumulative,
+  normalQuantile,
+  relativeSlope,
+  relativeSlopeError,
+  slope,
+  standardDeviation,
+} from "../../src/growth/statistics.ts";
 
 describe("statistics", () => {
   it("agree with known values", () => {
@@ -18,6 +26,11 @@ describe("statistics", () => {
     expect(relativeSlope([1, 2, 3])).toBeCloseTo(1, 12);
     expect(relativeSlope([1])).toBeUndefined();
     expect(relativeSlope([0, 0])).toBeUndefined();
+    expect(relativeSlopeError([1, 2])).toBeUndefined();
+    expect(relativeSlopeError([0, 0, 0])).toBeUndefined();
+    expect(relativeSlopeError([1, 2, 3, 4])).toBeCloseTo(0, 12);
+    // Residuals ±0.5 around 2.5: s² = 1 / 2, Σ(x − x̄)² = 5, over three steps and a mean of 2.5.
+    expect(relativeSlopeError([3, 2, 2, 3])).toBeCloseTo((Math.sqrt(0.5 / 5) * 3) / 2.5, 12);
   });
 
   it("normal quantiles are those of the tables, and invert the cumulative distribution", () => {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { MorphogeneticConfig } from "../../src/contracts/config-morphogenetic.ts";
 import type { Host, Tensor } from "../../src/contracts/graph.ts";
+import { isNonInferior } from "../../src/contracts/pruning.ts";
 import { mlp } from "../../src/graph/hosts/index.ts";
 import { evaluate, probe } from "../../src/graph/programs.ts";
 import { pruneUnits } from "../../src/graph/prune.ts";
 import { runNumeric, toNumeric } from "../../src/graph/reference.ts";
-import { ablate, isNonInferior } from "../../src/growth/ablation.ts";
-import { constantUnits, measureUnits } from "../../src/growth/importance.ts";
+import { ablate } from "../../src/growth/ablation.ts";
+import { measureUnits } from "../../src/growth/importance.ts";
 import { mean } from "../../src/growth/statistics.ts";
 import { emptyPruning, proposePruning } from "../../src/policy/prune.ts";
 import { array, distance, drawn } from "../graph/numeric.ts";
@@ -57,14 +58,12 @@ describe("measureUnits", () => {
     ]);
   });
 
-  it("a constant unit costs nothing and is found; one that is not finite has no measurement", () => {
+  it("a constant unit costs nothing; one that is not finite has no measurement", () => {
     const tensors = killUnits(host, randomTensors(host), "h2", [1, 6], -1);
     const units = unitsOfLayer(host, tensors, "h2");
-    expect(constantUnits(units, 0).map(({ unit }) => unit)).toEqual(expect.arrayContaining([1, 6]));
     for (const unit of [1, 6]) expect(units[unit]).toEqual({ unit, importance: 0, mean: 0, spread: 0 });
     const broken = measureUnits({ shape: [2, 1], activation: [1, Number.NaN], gradient: [0, 0] });
     expect(broken).toEqual([{ unit: 0 }]);
-    expect(constantUnits(broken, 1)).toEqual([]);
     expect(() => measureUnits({ shape: [2, 2], activation: [1], gradient: [1] })).toThrow("found [2, 2] with 1 and 1 values");
   });
 
@@ -107,16 +106,30 @@ describe("measureUnits", () => {
   });
 });
 
+describe("what can be kept of a unit", () => {
+  it("nothing but zero: the importance is that of the step to zero, also for a unit that never changes", () => {
+    const [activation, gradient] = [
+      [2, 5, -1, 5],
+      [0.5, 0.25, 0.5, -1],
+    ];
+    const [first, second] = measureUnits({ shape: [2, 2], activation: activation!, gradient: gradient! }, "zero");
+    expect(first).toEqual({ unit: 0, importance: 1.5, mean: 0, spread: 3 });
+    expect(second).toEqual({ unit: 1, importance: 6.25, mean: 0, spread: 0 });
+    const [kept] = measureUnits({ shape: [2, 2], activation: activation!, gradient: gradient! }).slice(1);
+    expect(kept).toEqual({ unit: 1, importance: 0, mean: 5, spread: 0 });
+  });
+});
+
 describe("from a batch to a smaller host", () => {
   it("half the units of a layer are dead: they are found, proposed and taken out, and the losses stay", () => {
     const dead = [0, 3, 4, 7];
     const tensors = killUnits(host, randomTensors(host, 4), "h2", dead, -1);
-    const config = MorphogeneticConfig.parse({ pruning: { enabled: true, everyEpochs: 1 } });
+    const config = MorphogeneticConfig.parse({ pruning: { enabled: true } });
     const [losses, flops] = [lossesOf(host, tensors), forwardFlops(host)];
     const layers = ["h1", "h2", "h3"].map((site) => ({ site, units: unitsOfLayer(host, tensors, site), stepFlopsPerUnit: 10 }));
     const survey = { runId: "r", epoch: 1, hostHash: "a", layers, bypasses: [], validationLoss: mean(losses), embargoEpochs: {} };
-    const { decision } = proposePruning(emptyPruning, survey, config);
-    const target = decision.proposal!.target;
+    const { proposal } = proposePruning(emptyPruning, survey, config);
+    const target = proposal!.target;
     if (target.kind !== "units") throw new Error("expected units");
     expect(target).toMatchObject({ site: "h2", units: dead, constants: [0, 0, 0, 0] });
     const result = pruneUnits(host, tensors, { layer: target.site, units: target.units, constants: target.constants });

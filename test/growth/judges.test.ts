@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import type { PairedGain } from "../../src/contracts/measure.ts";
 import { initialGovernor, observeLoss, replayLosses } from "../../src/growth/governor.ts";
-import { brierScores, judgeContest } from "../../src/growth/judges.ts";
+import { brierScores, judgeContest, judgePruning } from "../../src/growth/judges.ts";
 import { pairedGain } from "../../src/growth/paired.ts";
 
 const config = MorphogeneticConfig.parse({});
@@ -113,5 +113,45 @@ describe("replayLosses", () => {
         expect(replayLosses(losses, governor)).toEqual(state);
       }),
     );
+  });
+});
+
+describe("judgePruning", () => {
+  const own = MorphogeneticConfig.parse({ pruning: { lossMax: 0.01 } });
+  const gain = (lower: number): PairedGain => ({
+    mean: lower + 0.001,
+    lower,
+    upper: lower + 0.002,
+    confidence: 0.99,
+    samples: 100,
+    lossWithout: 0.5,
+    lossWith: 0.5 - lower - 0.001,
+  });
+  const side = (share: number) => ({ correct: Float32Array.from({ length: 100 }, (_, at) => (at < 100 * share ? 1 : 0)) });
+  const votes = (lower: number, stepFlops = { before: 100, after: 80 }, pruned = side(0.5), twin = side(0.5)) =>
+    Object.fromEntries(
+      judgePruning({ gain: gain(lower), twin, grown: pruned, stepFlops }, own).map(({ judge, vote, bound, measured }) => [
+        judge,
+        { vote, bound, mean: measured?.mean },
+      ]),
+    );
+
+  it("loss: a keep up to lossMax of the twin's loss, and a cull beyond it or where nothing is saved", () => {
+    expect(votes(-0.0049)["loss"]).toMatchObject({ vote: "keep", bound: -0.005 });
+    expect(votes(-0.0051)["loss"]!.vote).toBe("cull");
+    expect(votes(0.1, { before: 100, after: 100 })["loss"]!.vote).toBe("cull");
+  });
+
+  it("cost: the share of a step that is saved, whatever the loss", () => {
+    expect(votes(-1)["cost"]).toEqual({ vote: "keep", bound: 0, mean: 0.2 });
+    expect(votes(1, { before: 100, after: 125 })["cost"]).toEqual({ vote: "cull", bound: 0, mean: -0.25 });
+  });
+
+  it("accuracy: a cull only where harm is sure; regression has none", () => {
+    const classified = { ...side(0.5), brier: new Float64Array(100) };
+    const worse = { ...side(0.2), brier: new Float64Array(100) };
+    expect(votes(0, undefined, worse, classified)["accuracy"]!.vote).toBe("cull");
+    expect(votes(0, undefined, classified, classified)["accuracy"]!.vote).toBe("abstain");
+    expect(votes(0)["accuracy"]).toEqual({ vote: "abstain", bound: 0, mean: undefined });
   });
 });

@@ -166,6 +166,27 @@ describe("a checkpoint on the command line", () => {
     await bare.loadAdapters(apart);
     expect((await bare.predict(x)).data).toEqual(wanted);
 
+    expect((await run("adapters", "save", "--run", "r-1", "--out", apart)).out).toContain(apart);
+    const saved = await run("adapters", "list", "--file", apart, "--json");
+    expect(JSON.parse(saved.out)).toMatchObject({ base: JSON.parse(listed.out).base, adapters: JSON.parse(listed.out).adapters });
+    const [ownBase, adapted] = [join(folder.path, "own-base.onnx"), join(folder.path, "adapted.safetensors")];
+    expect((await run("export", "--run", "r-1", "--base", "--out", ownBase)).out).toContain("the base alone");
+    expect((await wrap(ownBase)).adapters()).toEqual([]);
+    const loaded = await run("adapters", "load", "--base", ownBase, "--file", apart, "--out", adapted);
+    expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining("own-base.onnx with seed:h1, seed:h2")]);
+    expect((await (await wrap(adapted)).predict(x)).data).toEqual(wanted);
+    const others = { ...baseParameters, "h1/bias": floats([8], "another bias") };
+    const other = write("other", base, others);
+    expect(await run("adapters", "load", "--base", other, "--file", apart, "--out", adapted)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("found a base with other weights"),
+    });
+    expect(await run("adapters", "list", "--file", ownBase)).toMatchObject({ code: 4 });
+    expect(await run("adapters", "list", "--file", apart, "--run", "r-1")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("expected one of --file, --run and --checkpoint"),
+    });
+
     expect(await run("export", "--out", apart)).toMatchObject({
       code: 2,
       err: expect.stringContaining("--run with the id of a run, or --checkpoint"),
@@ -176,7 +197,7 @@ describe("a checkpoint on the command line", () => {
     });
     expect(await run("export", "--run", "r-1", "--format", "pt", "--out", apart)).toMatchObject({
       code: 2,
-      err: expect.stringContaining("--format onnx, tfjs, safetensors"),
+      err: expect.stringContaining('the format onnx, tfjs, safetensors, found "pt"'),
     });
     expect(await run("export", "--checkpoint", join(dataDir, "checkpoints"), "--out", apart)).toMatchObject({ code: 4 });
   });
@@ -198,7 +219,7 @@ describe("a frozen base", () => {
     const result = await model.fit(
       { x: samples, y: labels },
       {
-        epochs: 300,
+        epochs: 60,
         batchSize: 32,
         optimizer: { kind: "adam", learningRate: 0.01 },
         growth: {
@@ -222,5 +243,5 @@ describe("a frozen base", () => {
     const fresh = await wrap(write("frozen", base, crippled()));
     await fresh.loadAdapters(path);
     expect((await fresh.predict(samples)).data).toEqual((await model.predict(samples)).data);
-  });
+  }, 60_000);
 });

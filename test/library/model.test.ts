@@ -149,8 +149,12 @@ describe("files", () => {
 
 describe("what is refused", () => {
   test.each([
-    ["an unknown model", () => wrap({ name: "mlpp" } as never), /wrap: expected a model's settings.*found name/],
-    ["a width that is none", () => wrap({ name: "mlp", widths: [0] }), /wrap: .*widths\.0/],
+    [
+      "an unknown model",
+      () => wrap({ name: "mlpp" } as never),
+      /wrap: model\.name: expected mlp or .*, found "mlpp", did you mean mlp\?; pass a model's settings/,
+    ],
+    ["a width that is none", () => wrap({ name: "mlp", widths: [0] }), /wrap: model\.widths\[0\]: expected at least 1, found 0/],
     ["a missing file", () => wrap("/nowhere/model.onnx"), /\/nowhere\/model\.onnx: expected a file/],
   ])("%s", async (_, act, message) => {
     await expect(act()).rejects.toThrow(message);
@@ -164,9 +168,17 @@ describe("what is refused", () => {
     const open = await wrap({ name: "mlp", widths: [8] });
     await expect(open.fit(points(40, "few"))).rejects.toThrow(/training samples: expected at least 64, found 32/);
     await expect(open.fit(data, { epochs: -1 })).rejects.toThrow(/fit: optimization\.epochs/);
+    await expect(open.fit(data, { epoch: 1 } as never)).rejects.toThrow(
+      /fit: expected known options, found epoch; did you mean epochs\?/,
+    );
+    await expect(wrap({ name: "mlp" }, { seed: 1 } as never)).rejects.toThrow(
+      /wrap: expected known options, found seed; name some of/,
+    );
+    await expect(open.fit(undefined as never)).rejects.toThrow(/fit: expected data, found undefined; pass \{x, y\}/);
+    await expect(open.evaluate({ x: data.x } as never)).rejects.toThrow(/evaluate: expected y beside x, found none/);
     await expect(open.fit(data, { growth: { trigger: { checks: 0 } } })).rejects.toThrow(/fit: morphogenetic\.trigger\.checks/);
     await expect(open.fit({ name: "nothing" } as never)).rejects.toThrow(
-      /data: expected \{x, y\}, or the settings of a data set.*found name/,
+      /data: dataset\.name: expected mnist or .*, found "nothing"; pass \{x, y\}, or the settings of a data set/,
     );
   });
 

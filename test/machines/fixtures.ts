@@ -178,8 +178,8 @@ export const measurements = {
     missing: { kind: "grafted", alpha: Number.NaN, finite: true },
   },
   stabilized: {
-    passed: { kind: "stabilized", finite: true, meanLoss: 0.4, relativeSlope: 0.01 },
-    failed: { kind: "stabilized", finite: true, meanLoss: 0.4, relativeSlope: 0.9 },
+    passed: { kind: "stabilized", finite: true, meanLoss: 0.4, relativeSlope: 0.01, relativeSlopeError: 0.02 },
+    failed: { kind: "stabilized", finite: true, meanLoss: 0.4, relativeSlope: 0.9, relativeSlopeError: 0.02 },
     missing: { kind: "stabilized", finite: true, meanLoss: 0.4 },
   },
   evaluated: {

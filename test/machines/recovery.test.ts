@@ -98,7 +98,8 @@ describe("B6 the kernel waits for its window", () => {
 });
 
 describe("the signal's cadence", () => {
-  const run = (everyEpochs: number, warmupSteps: number, gapAt: (epoch: number) => number): number[] => {
+  /** `windows`: what one measurement costs, in windows of the host. */
+  const run = (everyEpochs: number, warmupSteps: number, gapAt: (epoch: number) => number, windows = 0): number[] => {
     let state = createRunState({ ...setup, config: { ...config, signal: { ...config.signal, everyEpochs, warmupSteps } } }, host);
     let result = undefined as ReturnType<typeof laneResult> | undefined;
     const measured: number[] = [];
@@ -115,7 +116,9 @@ describe("the signal's cadence", () => {
       state = decided.state;
       if (plan.measureSignal) measured.push(plan.epoch);
       const change = plan.measureSignal ? { signal: signal({ h1: gapAt(plan.epoch), h2: 0, h3: 0 }) } : {};
-      result = laneResult(plan, result, { change });
+      const plain = laneResult(plan, result, { change });
+      const cost = plan.measureSignal ? windows * (plain.flops.total - (result?.flops.total ?? 0)) : 0;
+      result = { ...plain, flops: { ...plain.flops, signal: plain.flops.signal + cost, total: plain.flops.total + cost } };
     }
     return measured;
   };
@@ -125,9 +128,17 @@ describe("the signal's cadence", () => {
     expect(run(4, 60, () => 0)).toEqual([6, 10, 14]);
   });
 
-  test("in the window after one that named a candidate, and back to the cadence when it is gone", () => {
+  test("less often where that would cost more than its share", () => {
+    expect(run(4, 20, () => 0, 0.12)).toEqual([2, 6, 10, 14]);
+    // A quarter of a window over a share of 4 %: seven windows have to be done before the next.
+    expect(run(4, 20, () => 0, 0.25)).toEqual([2, 10]);
+    expect(run(4, 20, () => 0, 100)).toEqual([2]);
+  });
+
+  test("in the window after one that named a candidate, until the checks are done, and back to the cadence then", () => {
     expect(run(4, 20, (epoch) => (epoch === 6 ? 0.5 : 0))).toEqual([2, 6, 7, 11, 15]);
-    expect(run(4, 20, () => 0.5)).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    expect(run(4, 20, () => 0.5)).toEqual([2, 3, 7, 8, 12, 13]);
+    expect(run(4, 20, () => 0.5, 100)).toEqual([2, 3]);
   });
 
   test("never for an arm without growth", () => {

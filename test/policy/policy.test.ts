@@ -198,10 +198,22 @@ describe("decide", () => {
     const healthy = decide(emptyPolicy, signal(1, { h1: 0.004 }), setup);
     expect(healthy.decision).toMatchObject({
       outcome: "wait",
-      reason: expect.stringContaining("worst is h1 with severity 0.0157 and gap 0.004"),
+      reason: expect.stringContaining("worst is h1 with severity 0.014 and gap 0.004"),
     });
     const blind = twice(signal(2, { h1: undefined, h2: undefined }));
-    expect([blind.decision.reason, blind.command]).toEqual(["no layer was measured in this window", undefined]);
+    expect([blind.decision.reason, blind.command]).toEqual([
+      expect.stringMatching(/^no layer was measured in this window although it was due: the FLOPs that are left .* have no room/),
+      undefined,
+    ]);
+    const used = decide(
+      emptyPolicy,
+      { ...signal(1, bad), seeds: signal(1, bad).seeds.map((seed) => ({ ...seed, state: "FOSSILIZED" as const })) },
+      setup,
+    );
+    expect([used.decision.reason, used.command]).toEqual([
+      expect.stringMatching(/^no layer that was measured may be named/),
+      undefined,
+    ]);
     const off = decide(emptyPolicy, signal(1, bad), { ...setup, config: { ...config, enabled: false } });
     expect([off.decision.outcome, off.command]).toEqual(["wait", undefined]);
   });
@@ -260,7 +272,6 @@ describe("decide", () => {
   const noTarget = { ...host, sites: host.sites.map((site) => ({ ...site, legalTargets: [] })) };
   test.each([
     ["the lock is held", signal(2, bad, { activeSeedId: "seed:h1" }), setup, "seed:h1 holds the grafting lock"],
-    ["an embargo is on", signal(2, bad, {}, { embargoEpochs: 3 }), setup, "h2 is under embargo for 3 more windows"],
     ["no seed is dormant", signal(2, bad, {}, { state: "CULLED" }), setup, "no dormant seed is left at h2"],
     ["adaptations are used up", signal(2, bad), noOne, "0 adaptations in this window, at most 0"],
     ["parameters are used up", signal(2, bad), noParameters, "at most 10 may be added"],
@@ -270,6 +281,18 @@ describe("decide", () => {
     const { decision, command } = twice(second, emptyPolicy, by);
     expect(command).toBeUndefined();
     expect(check(decision)).toMatchObject({ outcome: "refused", reason: expect.stringContaining(reason) });
+  });
+
+  test("a site under embargo is not named, and does not hide the next worst", () => {
+    const resting = (epoch: number, by: Readonly<Record<string, number>>) => {
+      const plain = signal(epoch, by);
+      return { ...plain, seeds: plain.seeds.map((seed) => (seed.site === "h2" ? { ...seed, embargoEpochs: 3 } : seed)) };
+    };
+    const alone = decide(emptyPolicy, resting(1, { h2: 0.3 }), setup).decision;
+    expect(check(alone)).toMatchObject({ outcome: "wait", reason: expect.stringContaining("under embargo") });
+    const both = { h2: 0.4, h3: 0.3 };
+    const first = decide(emptyPolicy, resting(1, both), setup);
+    expect(decide(first.state, resting(2, both), setup).command?.seedId).toBe("seed:h3");
   });
 
   test("refused when no bypass is legal", () => {

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CommandReceipt } from "../../contracts/commands.ts";
 import { InputError } from "../../contracts/errors.ts";
+import { type PruneTarget, pruneSeedId } from "../../contracts/pruning.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
 import { exitCodeRefused } from "../exit-codes.ts";
 import { buildCommand, type CommandFields, sendCommand } from "../operator.ts";
@@ -17,6 +18,8 @@ interface ControlOptions extends GlobalOptions {
   readonly seed?: string;
   readonly to?: string;
   readonly width?: number;
+  readonly pruneUnits?: readonly number[];
+  readonly pruneBypass?: string;
   readonly verdict?: string;
   readonly reason?: string;
 }
@@ -25,6 +28,21 @@ const positive = (text: string): number => {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("expected an integer of 1 or more.");
   return value;
+};
+
+const unitList = (text: string): number[] => {
+  const units = text.split(",").map(Number);
+  if (text.trim() !== "" && units.every((unit) => Number.isSafeInteger(unit) && unit >= 0)) return units;
+  throw new InvalidArgumentError("expected units separated by commas, for example 3,7.");
+};
+
+/** What is to go at the layer that a seed is named for; undefined where nothing is. */
+const pruneOf = ({ seed = "", pruneUnits: units, pruneBypass: bypass }: ControlOptions): PruneTarget | undefined => {
+  const site = seed.replace(/^seed:/, "").replace(/\.prune$/, "");
+  if (units !== undefined && bypass !== undefined)
+    throw new InputError("expected --prune-units or --prune-bypass, got both; one trial takes out one thing");
+  if (units !== undefined) return { kind: "units", site, units: [...units], constants: [] };
+  return bypass === undefined ? undefined : { kind: "bypass", site, seedId: seedOf(bypass) ?? bypass };
 };
 
 /** `h2` means its first seed. */
@@ -36,7 +54,9 @@ const fieldsOf = (kind: CommandFields["kind"], options: ControlOptions): Command
   switch (kind) {
     case "germinate": {
       const blueprint = options.width === undefined ? undefined : { kind: "dense", hiddenWidth: options.width };
-      return { ...base, seedId: seedOf(options.seed), toSite: options.to, blueprint, reason: options.reason };
+      const prune = pruneOf(options);
+      const seedId = prune === undefined ? seedOf(options.seed) : pruneSeedId(prune.site);
+      return { ...base, seedId, toSite: options.to, blueprint, prune, reason: options.reason };
     }
     case "resolve":
       return { ...base, seedId: seedOf(options.seed), verdict: options.verdict, reason: options.reason };
@@ -118,7 +138,9 @@ const addOne = (
   if (kind === "germinate")
     command
       .option("--to <layer>", "where the bypass ends (default: the best span)")
-      .option("--width <units>", "hidden width of the bypass", positive);
+      .option("--width <units>", "hidden width of the bypass", positive)
+      .option("--prune-units <list>", "take these units of the layer out instead; what reads them keeps 0", unitList)
+      .option("--prune-bypass <seed>", "take out the bypass that this seed grew from the layer's input");
   if (reason) command.option("--reason <text>", "kept with the command in the event log");
   command
     .option("--connection <file>", "the node's operator.json (default: in the data directory)")

@@ -1,41 +1,38 @@
-/** `esper export` and `esper adapters`: a trained model, or what was grown onto it, as files for other programs. */
+/** `esper export`: a trained model as a file for other programs. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { InputError } from "../../contracts/errors.ts";
-import { baseHashes, encodeAdapters, listAdapters } from "../../library/adapters.ts";
-import { type ExportFormat, exportFormats, formatOf, saveModel } from "../../library/save.ts";
-import { nodeFileSystem, saveDurably } from "../../store/file-system.ts";
+import { lineageOf } from "../../interchange/lineage.ts";
+import { type MergedModel, mergedModel } from "../../interchange/merged.ts";
+import { baseOf } from "../../library/adapters.ts";
+import { exportFormats, formatNamed, formatOf, saveModel } from "../../library/save.ts";
 import { type CommandScope, writeLines } from "../context.ts";
-import { loadSavedModel, type SavedModel, type SavedModelOptions } from "../saved-model.ts";
+import { aboutSaved, loadSavedModel, type SavedModel, type SavedModelOptions, withSource } from "../saved-model.ts";
 
 interface ExportOptions extends SavedModelOptions {
   readonly format?: string;
   readonly out: string;
+  readonly base?: boolean;
+  readonly merged?: boolean;
 }
 
-interface AdapterOptions extends SavedModelOptions {
-  readonly out: string;
-  readonly json?: boolean;
-}
-
-const formatNamed = (text: string): ExportFormat => {
-  const format = exportFormats.find((each) => each === text);
-  if (format !== undefined) return format;
-  throw new InputError(`expected --format ${exportFormats.join(", ")}, got "${text}"`, { path: "--format" });
+/** The model without what was grown. */
+const withoutSeeds = (saved: SavedModel): SavedModel => {
+  const { host, parameters } = baseOf(saved);
+  const { source } = saved.lineage;
+  return { ...saved, host, parameters, lineage: lineageOf(host, parameters, { runId: saved.runId, source, fieldReports: [] }) };
 };
 
-const about = ({ runId, epoch, trialSeedId, lineage }: SavedModel): string[] => [
-  `run ${runId} after window ${epoch}, ${lineage.seeds.length} seed${lineage.seeds.length === 1 ? "" : "s"} kept`,
-  ...(trialSeedId === undefined ? [] : [`${trialSeedId} was in trial: it is left out`]),
+const mergedLines = (model: MergedModel | undefined): string[] => [
+  ...(model?.merged ?? []).map((what) => `merged ${what}`),
+  ...(model?.kept ?? []).map(({ seedId, reason }) => `${seedId} stays beside its layers: ${reason}`),
 ];
-
-const withSource = (command: Command): Command =>
-  command.option("--run <id>", "the last checkpoint of that run").option("--checkpoint <folder>", "a checkpoint's own folder");
 
 export const addExport = (program: Command, { context }: CommandScope): void => {
   withSource(program.command("export"))
     .description("Write a trained model for other programs: ONNX, a tensorflow.js LayersModel, safetensors.")
     .option("--format <name>", `${exportFormats.join(", ")}; left out, by the ending of --out`)
+    .option("--base", "the base alone, without what was grown: what adapters are loaded onto")
+    .option("--merged", "as plain layers, for inference: what grew beside a layer becomes part of it where algebra allows")
     .requiredOption("--out <path>", "a file ending in .onnx or .safetensors, or a folder for tfjs")
     .addHelpText(
       "after",
@@ -45,42 +42,10 @@ export const addExport = (program: Command, { context }: CommandScope): void => 
       const options = command.optsWithGlobals<ExportOptions>();
       const format = options.format === undefined ? formatOf(options.out) : formatNamed(options.format);
       const saved = await loadSavedModel(context, options);
-      const written = await saveModel(resolve(options.out), saved, format);
-      writeLines(context, [...about(saved), ...written]);
-    });
-};
-
-export const addAdapters = (program: Command, { context }: CommandScope): void => {
-  const adapters = program.command("adapters").description("What seeds added to a model, apart from its base.");
-  withSource(adapters.command("list"))
-    .description("Each seed that was kept, with its parameters and the hash of the base.")
-    .option("--json", "one JSON object")
-    .addHelpText("after", "\nExamples:\n  esper adapters list --checkpoint .esper/checkpoints/r-1/40 --json")
-    .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<AdapterOptions>();
-      const saved = await loadSavedModel(context, options);
-      const [base, list] = [baseHashes(saved), listAdapters(saved)];
-      if (options.json) {
-        writeLines(context, [JSON.stringify({ runId: saved.runId, epoch: saved.epoch, base, adapters: list })]);
-        return;
-      }
-      const width = Math.max(0, ...list.map(({ seedId }) => seedId.length));
-      writeLines(context, [
-        ...about(saved),
-        `base ${base.parametersHash}`,
-        ...list.map(
-          ({ seedId, parameters, tensors }) => `${seedId.padEnd(width)}  ${parameters} parameters in ${tensors.length} tensors`,
-        ),
-      ]);
-    });
-  withSource(adapters.command("export"))
-    .description("Write the adapters alone, as safetensors that name the base they belong to.")
-    .requiredOption("--out <file>", "a file ending in .safetensors")
-    .addHelpText("after", "\nExamples:\n  esper adapters export --run r-20260101T120000-ab12-grown --out adapters.safetensors")
-    .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<AdapterOptions>();
-      const saved = await loadSavedModel(context, options);
-      await saveDurably(nodeFileSystem, resolve(options.out), encodeAdapters(saved, saved.lineage));
-      writeLines(context, [...about(saved), resolve(options.out)]);
+      const chosen = options.base === true ? withoutSeeds(saved) : saved;
+      const merged = options.merged === true ? mergedModel(chosen) : undefined;
+      const written = await saveModel(resolve(options.out), merged ?? chosen, format);
+      const base = options.base === true ? ["the base alone, without them"] : [];
+      writeLines(context, [...aboutSaved(saved), ...base, ...mergedLines(merged), ...written]);
     });
 };

@@ -1,17 +1,20 @@
 /** The lines that a message leaves in the terminal for good. Pure: message and known state in, lines out. */
 import type { CommandReceipt, Decision } from "../../contracts/commands.ts";
+import type { MorphogeneticConfig } from "../../contracts/config.ts";
+import type { Task } from "../../contracts/graph.ts";
 import type { EscalationEvent, PayloadOf } from "../../contracts/subjects.ts";
 import type { Colors } from "./colors.ts";
 import { formatForecast, formatGain, formatJudgements, formatMeasurement, formatTransition } from "./format-seed.ts";
 import { formatSignal } from "./format-signal.ts";
-import { formatCount, formatLoss, formatPercent, formatSeconds, padded } from "./format-values.ts";
+import { formatCount, formatLoss, formatPercent, formatScore, formatSeconds, padded } from "./format-values.ts";
 import type { ViewMessage } from "./message.ts";
 import type { ArmState, RunStates } from "./run-state.ts";
 
 export interface FormatOptions {
   readonly colors: Colors;
-  /** The trigger's threshold, to be marked in the signal. */
-  readonly gapMin: number;
+  /** What decides growth: its trigger is marked in the signal. */
+  readonly morphogenetic: MorphogeneticConfig;
+  readonly task: Task;
   /** Tell also what is routine. */
   readonly verbose: boolean;
 }
@@ -31,7 +34,7 @@ export const formatMessage = (
   const armOf = (runId: string): string => tag(after.get(runId)?.arm ?? runId);
   switch (subject) {
     case "system.events.run":
-      return formatRun(payload, armOf(payload.runId), colors);
+      return formatRun(payload, armOf(payload.runId), options);
     case "system.events.epoch":
       return formatEpoch(payload, tag(payload.arm), after.get(payload.runId), options);
     case "system.events.decision": {
@@ -46,8 +49,8 @@ export const formatMessage = (
     case "validation.kernel.characterized":
       return formatCharacterized(payload, armOf(payload.runId), options);
     case "system.events.command":
-      // Tamiyo's accepted commands are told by her decision.
-      if (payload.receipt.kind === "accepted" && payload.sender === "tamiyo" && !verbose) return [];
+      // Accepted commands of Tamiyo and Emrakul are told by their decisions.
+      if (payload.receipt.kind === "accepted" && ["tamiyo", "emrakul"].includes(payload.sender) && !verbose) return [];
       return [`${padded("command", armWidth)} ${payload.command.kind} from ${payload.sender}: ${formatReceipt(payload.receipt)}`];
     case "system.events.supervision": {
       if (!verbose && (payload.kind === "started" || payload.kind === "stopped")) return [];
@@ -96,7 +99,24 @@ const formatCharacterized = (
   ];
 };
 
-const formatRun = (event: PayloadOf<"system.events.run">, arm: string, colors: Colors): string[] => {
+/** Steps before the first trial can begin: the warm-up, the checks, and the forge's time. None for a frozen base. */
+const stepsToTrial = ({ base, signal, trigger, kernelLeadEpochs }: MorphogeneticConfig, epochSteps: number): number =>
+  base === "frozen" ? 0 : signal.warmupSteps + (trigger.checks + kernelLeadEpochs) * epochSteps;
+
+type Started = Extract<PayloadOf<"system.events.run">, { kind: "started" }>;
+
+const warnOfShortRun = ({ arm, hostSteps, epochSteps }: Started, { morphogenetic, colors }: FormatOptions): string[] => {
+  const needed = stepsToTrial(morphogenetic, epochSteps);
+  if (arm !== "grown" || !morphogenetic.enabled || hostSteps > needed) return [];
+  return [
+    colors.yellow(
+      `${indent}too short to grow: a trial begins after step ${needed} at the earliest; train longer, or lower optimization.epochSteps and morphogenetic.signal.warmupSteps`,
+    ),
+  ];
+};
+
+const formatRun = (event: PayloadOf<"system.events.run">, arm: string, options: FormatOptions): string[] => {
+  const { colors, task } = options;
   switch (event.kind) {
     case "started": {
       const resumed = event.resumedAtEpoch === undefined ? "" : `, resumed at window ${event.resumedAtEpoch}`;
@@ -104,6 +124,7 @@ const formatRun = (event: PayloadOf<"system.events.run">, arm: string, colors: C
       return [
         `${arm} ${event.host.name} (${sites}) on ${event.dataset}, engine ${event.engine}, ${formatCount(event.host.parameters)} parameters${resumed}`,
         `${indent}budget ${formatCount(event.flopsMax)}FLOP, worth ${event.hostSteps} steps in windows of ${event.epochSteps}; run ${event.runId}`,
+        ...warnOfShortRun(event, options),
       ];
     }
     case "checkpoint":
@@ -116,7 +137,7 @@ const formatRun = (event: PayloadOf<"system.events.run">, arm: string, colors: C
     case "resumed":
       return [`${arm} ${event.kind} at window ${event.epoch}`];
     case "finished": {
-      const line = `${arm} ${event.outcome}: ${event.reason}${event.testAccuracy === undefined ? "" : `; test accuracy ${formatPercent(event.testAccuracy, 2)}`}`;
+      const line = `${arm} ${event.outcome}: ${event.reason}${event.testAccuracy === undefined ? "" : `; test ${task === "classification" ? "accuracy " : ""}${formatScore(event.testAccuracy, task)}`}`;
       return [event.outcome === "done" ? colors.green(line) : colors.red(line)];
     }
   }
@@ -128,11 +149,11 @@ const formatEpoch = (
   state: ArmState | undefined,
   options: FormatOptions,
 ): string[] => {
-  const { colors, gapMin } = options;
+  const { colors, morphogenetic, task } = options;
   const seed = result.seedId === undefined ? "" : ` ${result.seedId}`;
   const work = `${result.work.replaceAll("_", " ")}${seed}`;
   const validation = result.validation
-    ? `val loss ${formatLoss(result.validation.loss)} accuracy ${formatPercent(result.validation.accuracy, 2)}`
+    ? `val loss ${formatLoss(result.validation.loss)} ${task === "classification" ? "accuracy " : ""}${formatScore(result.validation.accuracy, task)}`
     : "validation not measured";
   // A window of a seed tells its own measurement on the next line.
   const losses = result.work === "host" || result.validation ? `loss ${formatLoss(result.trainLoss)} ${validation} ` : "";
@@ -142,7 +163,9 @@ const formatEpoch = (
       `${losses}budget ${budget} ${formatSeconds(result.durationMs / 1000)}${result.interrupted ? " (interrupted)" : ""}`,
   ];
   if (result.signal)
-    lines.push(...formatSignal(result.signal, gapMin, state?.gaps ?? new Map(), colors).map((line) => `${indent}${line}`));
+    lines.push(
+      ...formatSignal(result.signal, morphogenetic.trigger, state?.layers ?? new Map(), colors).map((line) => `${indent}${line}`),
+    );
   if (result.kernel) lines.push(`${indent}${formatMeasurement(result.kernel, colors)}`);
   for (const anomaly of result.anomalies)
     lines.push(colors.red(`${indent}${anomaly.kind.replaceAll("_", " ")} at step ${anomaly.step}: ${anomaly.detail}`));
@@ -156,9 +179,11 @@ const formatDecision = (decision: Decision, arm: string, colors: Colors): string
   const what =
     decision.outcome === "germinate"
       ? colors.magenta(`germinate ${decision.seedId ?? decision.site ?? ""}${place}`)
-      : decision.outcome;
+      : decision.outcome === "prune"
+        ? colors.magenta(`prune ${decision.site ?? ""}`)
+        : decision.outcome;
   const lines = [
-    `${arm} ${colors.bold("Tamiyo")} ${what}: ${decision.reason} (rule ${decision.rule}${sure}, ${decision.latencyMs.toFixed(2)} ms)`,
+    `${arm} ${colors.bold(decision.by === "emrakul" ? "Emrakul" : "Tamiyo")} ${what}: ${decision.reason} (rule ${decision.rule}${sure}, ${decision.latencyMs.toFixed(2)} ms)`,
   ];
   if (decision.forecast) lines.push(`${indent}forecast ${formatForecast(decision.forecast)}`);
   return lines;

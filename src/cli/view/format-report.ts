@@ -1,8 +1,9 @@
 /** The end of a run: a table of arms, what was recovered, and where everything lies. Pure. */
 import Table from "cli-table3";
+import type { Task } from "../../contracts/graph.ts";
 import type { Report, ReportArm } from "../../contracts/report.ts";
 import type { Colors } from "./colors.ts";
-import { formatCount, formatLoss, formatPercent, formatSeconds, missing } from "./format-values.ts";
+import { formatCount, formatLoss, formatPercent, formatScore, formatSeconds, missing } from "./format-values.ts";
 
 const growthFlops = (arm: ReportArm): number => arm.flops.kernel + arm.flops.trial + arm.flops.signal + arm.flops.gate;
 
@@ -14,9 +15,9 @@ const seedsText = (arm: ReportArm): string => {
   return arm.triggers === 0 ? missing : `${kept} / ${culled}`;
 };
 
-const row = (arm: ReportArm): string[] => [
+const row = (arm: ReportArm, task: Task): string[] => [
   arm.outcome === "done" ? arm.name : `${arm.name} (${arm.outcome})`,
-  formatPercent(arm.testAccuracy, 2),
+  formatScore(arm.testAccuracy, task),
   formatLoss(arm.validationLoss),
   formatCount(arm.trainFlops),
   formatPercent(arm.trainFlops > 0 ? growthFlops(arm) / arm.trainFlops : undefined, 0),
@@ -33,13 +34,13 @@ const heads = ["arm", "test", "val loss", "FLOPs", "growth", "params", "time", "
  * The arms side by side, as text without colour. `FLOPs` is all of training, `growth` its part in signals, kernels, trials and
  * gates, `found` whether a seed germinated at the damaged layer.
  */
-export const formatArmTable = (arms: readonly ReportArm[]): string => {
+export const formatArmTable = (arms: readonly ReportArm[], task: Task): string => {
   const table = new Table({
     head: heads,
     style: { head: [], border: [], compact: true },
     colAligns: heads.map((_, index) => (index === 0 ? "left" : "right")),
   });
-  table.push(...arms.map(row));
+  table.push(...arms.map((arm) => row(arm, task)));
   return table.toString();
 };
 
@@ -52,7 +53,7 @@ export const recoveredShare = (report: Report): number | undefined => {
   return (grown - damaged) / (healthy - damaged);
 };
 
-export const formatReport = (report: Report, reportFile: string | undefined, colors: Colors): string[] => {
+export const formatReport = (report: Report, reportFile: string | undefined, colors: Colors, task: Task): string[] => {
   const { damage, dataset, host, engine } = report;
   const done = damage
     ? `${damage.sites.join(", ")} ${damage.sites.length === 1 ? "was" : "were"} damaged (${damage.kind}, ${damage.live} live)`
@@ -63,9 +64,12 @@ export const formatReport = (report: Report, reportFile: string | undefined, col
     colors.bold(
       `${host.name} on ${dataset.name}, random seed ${report.randomSeed}, engine ${engine.name} ${engine.version}: ${done}`,
     ),
-    ...formatArmTable(report.arms).split("\n"),
+    ...formatArmTable(report.arms, task).split("\n"),
   ];
-  if (share !== undefined) lines.push(`growth won back ${formatPercent(share, 0)} of the test accuracy that the damage cost`);
+  if (share !== undefined)
+    lines.push(
+      `growth won back ${formatPercent(share, 0)} of the test ${task === "classification" ? "accuracy" : "R²"} that the damage cost`,
+    );
   for (const arm of report.arms) if (arm.outcome !== "done") lines.push(colors.red(`${arm.name}: ${arm.outcome}: ${arm.reason}`));
   if (reportFile !== undefined) lines.push(`report      ${reportFile}`);
   for (const arm of report.arms) {

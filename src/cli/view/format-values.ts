@@ -1,4 +1,6 @@
 /** Numbers as a person reads them. Pure; a value that was not measured is a dash. */
+import type { Task } from "../../contracts/graph.ts";
+
 export const missing = "–";
 
 const units = [
@@ -27,6 +29,12 @@ export const formatSigned = (value: number | undefined): string =>
 /** A fraction of 1 in percent. */
 export const formatPercent = (fraction: number | undefined, digits = 1): string =>
   fraction === undefined || !Number.isFinite(fraction) ? missing : `${(fraction * 100).toFixed(digits)} %`;
+
+/** The share of predictions that are right, or R² of a regression. */
+export const formatScore = (score: number | undefined, task: Task, digits = 2): string => {
+  if (task === "classification") return formatPercent(score, digits);
+  return score === undefined || !Number.isFinite(score) ? missing : `R² ${score.toFixed(4)}`;
+};
 
 export const formatSeconds = (seconds: number | undefined): string => {
   if (seconds === undefined || !Number.isFinite(seconds)) return missing;

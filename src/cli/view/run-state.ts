@@ -1,10 +1,11 @@
 /**
  * What the terminal knows of the arms, built from messages alone. Pure.
  *
- * V1 A gap history holds at most `historyMax` values, and a decision is remembered only until the next one.
+ * V1 A history of measurements holds at most `historyMax` of them, and a decision is remembered only until the next one.
  * V2 A value that was not measured stays absent.
  */
 import type { LifecycleState } from "../../contracts/lifecycle.ts";
+import type { LayerSignal } from "../../contracts/signal.ts";
 import type { ViewMessage } from "./message.ts";
 
 export const historyMax = 24;
@@ -22,7 +23,8 @@ export interface ArmState {
   readonly validationAccuracy?: number;
   /** Part of the FLOPs budget that is spent. */
   readonly budget?: number;
-  readonly gaps: ReadonlyMap<string, readonly number[]>;
+  /** Measurements of each layer, oldest first. */
+  readonly layers: ReadonlyMap<string, readonly LayerSignal[]>;
   readonly seed?: { readonly id: string; readonly state: LifecycleState };
   readonly lastWait?: string;
   readonly outcome?: string;
@@ -38,7 +40,7 @@ const unknownArm = (runId: string, arm: string): ArmState => ({
   step: 0,
   steps: 0,
   hostSteps: 0,
-  gaps: new Map(),
+  layers: new Map(),
 });
 
 /** The states after a message. */
@@ -74,7 +76,7 @@ export const applyMessage = (states: RunStates, { subject, payload }: ViewMessag
         ...(result.trainLoss === undefined ? {} : { loss: result.trainLoss }),
         ...(result.validation ? { validationLoss: result.validation.loss, validationAccuracy: result.validation.accuracy } : {}),
         ...(flopsMax > 0 ? { budget: result.flops.total / flopsMax } : {}),
-        gaps: result.signal ? withGaps(state.gaps, result.signal.layers) : state.gaps,
+        layers: result.signal ? withLayers(state.layers, result.signal.layers) : state.layers,
       }));
     }
     case "system.events.seed":
@@ -86,11 +88,8 @@ export const applyMessage = (states: RunStates, { subject, payload }: ViewMessag
   }
 };
 
-const withGaps = (
-  gaps: ReadonlyMap<string, readonly number[]>,
-  layers: readonly { readonly site: string; readonly gap: number }[],
-): ReadonlyMap<string, readonly number[]> => {
-  const next = new Map(gaps);
-  for (const { site, gap } of layers) next.set(site, [...(gaps.get(site) ?? []), gap].slice(-historyMax));
+const withLayers = (known: ArmState["layers"], measured: readonly LayerSignal[]): ArmState["layers"] => {
+  const next = new Map(known);
+  for (const layer of measured) next.set(layer.site, [...(known.get(layer.site) ?? []), layer].slice(-historyMax));
   return next;
 };

@@ -95,7 +95,13 @@ export const createTerminalView = (options: TerminalOptions): View => {
   const screen = stream.isTTY ? liveScreen(stream, clock) : plainScreen(stream);
   const isNew = rememberIds();
   let states: RunStates = new Map();
-  const live = (): string => formatLive(states, { ...options, columns: stream.columns ?? 80, rows: stream.rows ?? 24 });
+  const live = (): string =>
+    formatLive(states, {
+      ...options,
+      trigger: options.morphogenetic.trigger,
+      columns: stream.columns ?? 80,
+      rows: stream.rows ?? 24,
+    });
   const show = (envelope: Envelope): void => {
     if (!isNew(envelope.id)) return;
     const parsed = parseMessage(envelope);
@@ -120,7 +126,7 @@ export const createTerminalView = (options: TerminalOptions): View => {
     note: (text) => screen.line(text),
     finish(report, reportFile) {
       screen.close();
-      for (const line of formatReport(report, reportFile, options.colors)) screen.line(line);
+      for (const line of formatReport(report, reportFile, options.colors, options.task)) screen.line(line);
     },
     close: () => screen.close(),
   };

@@ -20,6 +20,7 @@ export const keyRows = (figures: Figures): readonly (readonly [string, string])[
     ["location found, all damaged hosts", proportionText(figures.found)],
     ["location found, hosts that the damage hurts", proportionText(figures.foundWhereItHurts)],
     ["first seed exactly at a damaged layer", proportionText(figures.foundExactly)],
+    ["location found by a random place", proportionText(figures.foundAtRandom)],
     ["false triggers, undamaged hosts", proportionText(figures.falseTriggers)],
     ["kept on undamaged hosts that were watched", proportionText(figures.falseKept)],
     [
@@ -35,10 +36,13 @@ export const keyRows = (figures: Figures): readonly (readonly [string, string])[
     ["forecast's 80 % intervals cover", proportionText(forecast.coverage)],
     ["regret of the location, points", meanText(figures.regret, 2)],
     ["regret of a random location, points", meanText(figures.regretAtRandom, 2)],
-    ...size.flatMap(({ arm, difference, reached, flopsShare }): [string, string][] => [
+    ...size.flatMap(({ arm, difference, reached, flopsShare, flopsShareOfFinalSize }): [string, string][] => [
       [`${arm} against the final size from scratch, points`, meanText(difference, 2)],
       [`${arm} reached the final size's accuracy`, proportionText(reached)],
-      [`${arm}: FLOPs to it, of the budget, median`, percent(flopsShare)],
+      [
+        `${arm}: FLOPs to it, of the budget, median (the final size's own)`,
+        flopsShare === undefined ? missing : `${percent(flopsShare)} (${percent(flopsShareOfFinalSize)})`,
+      ],
     ]),
   ];
 };

@@ -22,7 +22,7 @@ import { alphaInput } from "../../graph/rewrite.ts";
 import { trainStep, updatedName } from "../../graph/step.ts";
 import { mean } from "../../growth/statistics.ts";
 import { type Batch, makeBatch, zerosFor } from "./batch.ts";
-import { growHost } from "./grow.ts";
+import { growHost, startParameters } from "./grow.ts";
 import { scalar } from "./learner.ts";
 import { cohortsOf } from "./programs.ts";
 import type { Stopwatch } from "./window.ts";
@@ -224,8 +224,9 @@ export const characterizeKernel = async (
     const batches = drawBatches(host, programs.kernelStep, random);
     const batchAt = (index: number): Batch => batches[index % batches.length]!;
     const hostTensors = initializeParameters(host.graph.parameters, random.fork("host"));
-    const parameters = artifact.foldedHost.graph.parameters.filter(({ cohort }) => cohort === key.seedId);
-    const kernelTensors = initializeParameters(parameters, random.fork("kernel"));
+    const { grown: grownHost } = growHost(key, host);
+    const parameters = grownHost.graph.parameters.filter(({ cohort }) => cohort === key.seedId);
+    const kernelTensors = startParameters(key, host, parameters, random.fork("kernel"));
     const frozen = { ...Object.fromEntries(hostTensors), [alphaInput(key.seedId)]: scalar(1) };
     const kernelRunner = (): StepRunner =>
       new StepRunner(programs.kernelStep, artifact, kernelTensors, [key.seedId], random.fork("dropout"), frozen);
@@ -254,9 +255,7 @@ export const characterizeKernel = async (
       hostEvaluate.run(readFeeds(hostEvaluate, { ...frozen, x: batchAt(0).x, y: batchAt(0).y })),
     );
 
-    const other = await reference.load(
-      await reference.compile(evaluate({ host: growHost(key, host).grown, batch: key.batchSize })),
-    );
+    const other = await reference.load(await reference.compile(evaluate({ host: grownHost, batch: key.batchSize })));
     open.push(other);
     const otherLogits = (await other.run(readFeeds(other, grown)))["logits"]!.data;
     const maxAbsolute = largest(Array.from(otherLogits, (value, index) => value - logits[index]!));

@@ -6,19 +6,25 @@
  * C2 Beside a frozen base only the kernel learns; the twin is the base itself and takes no steps.
  * C3 A further window goes on where the last one ended.
  * C4 What could not be measured is absent.
+ * C5 A pruned copy is the host without the parts: what is left of its tensors and moments, and its counts, as they stand. It and its twin
+ *    take equal steps, the harder test for what costs less; parts that do nothing then make no difference but rounding.
  */
 import type { MorphogeneticConfig } from "../../contracts/config.ts";
 import type { DatasetBuffers } from "../../contracts/dataset.ts";
 import type { Judgement, PairedGain } from "../../contracts/measure.ts";
+import type { PruneTarget, StepFlopsChange } from "../../contracts/pruning.ts";
 import type { Executable } from "../../engine/engine.ts";
-import { brierScores, type ContestSide, judgeContest } from "../../growth/judges.ts";
+import { pruneTarget } from "../../graph/prune.ts";
+import { brierScores, type ContestSide, judgeContest, judgePruning } from "../../growth/judges.ts";
 import { pairedGain } from "../../growth/paired.ts";
 import type { SplitLosses } from "./evaluation.ts";
 import { evaluateSplit, evaluationRuns } from "./evaluation.ts";
 import type { FlopsLedger } from "./flops.ts";
 import type { FrozenHost } from "./frozen-host.ts";
+import { KernelFailure } from "./kernel-failure.ts";
 import type { LoadedKernel } from "./kernels.ts";
 import type { Learner, StepResult, TensorMap } from "./learner.ts";
+import { copyTensors } from "./learner.ts";
 
 export interface Contest {
   readonly grown: Learner;
@@ -52,17 +58,29 @@ export interface ContestCost {
 export const contestCost = ({ kernel, host, dataset, config }: ContestOptions, steps: number): ContestCost => {
   const frozen = config.base === "frozen";
   const grownStepFlops = frozen ? kernel.flops.kernelStep : kernel.flops.jointStep;
-  const twinSteps = frozen ? 0 : Math.floor((steps * grownStepFlops) / host.stepFlops); // C1, C2
+  const parity = kernel.key.prune === undefined ? Math.floor((steps * grownStepFlops) / host.stepFlops) : steps; // C1, C5
+  const twinSteps = frozen ? 0 : parity; // C2
   const runs = evaluationRuns(dataset.validation.count, kernel.key.batchSize);
   const verdictFlops = runs * (kernel.flops.foldedEvaluate + host.evaluateFlops);
   const totalFlops = steps * grownStepFlops + twinSteps * host.stepFlops + verdictFlops;
   return { grownSteps: steps, twinSteps, grownStepFlops, verdictFlops, totalFlops };
 };
 
+/** C5 */
+const prunedCopy = (host: FrozenHost, executable: Executable, target: PruneTarget): Learner => {
+  const pruning = pruneTarget(host.set.host, host.learner.tensors, target);
+  if (pruning.kind === "refused") throw new KernelFailure(`prune ${target.site}: ${pruning.reason}`);
+  return host.learnerOf(executable, copyTensors(pruning.parameters), host.learner.state);
+};
+
 /** Grown copy and twin as they start: nothing of the host itself is shared with them. */
 export const openContest = ({ kernel, learner, host }: ContestOptions): Contest => {
-  const grown = host.learner.copy(kernel.programs.jointStep, learner.tensors);
-  grown.adoptSteps(learner.state.cohortSteps);
+  const { prune } = kernel.key;
+  const grown =
+    prune === undefined
+      ? host.learner.copy(kernel.programs.jointStep, learner.tensors)
+      : prunedCopy(host, kernel.programs.jointStep, prune);
+  if (prune === undefined) grown.adoptSteps(learner.state.cohortSteps);
   return { grown, twin: host.learner.copy(), grownSteps: 0, twinSteps: 0, grownFlops: 0, twinFlops: 0, complete: false };
 };
 
@@ -85,6 +103,13 @@ export const contestStep = (contest: Contest, options: ContestOptions, isGrown: 
   return contest.twin.step();
 };
 
+/** What a step costs with and without the parts; absent where nothing is pruned. */
+export const pruningStepFlops = ({
+  kernel,
+  host,
+}: Pick<ContestOptions, "kernel" | "host">): { readonly stepFlops?: StepFlopsChange } =>
+  kernel.key.prune === undefined ? {} : { stepFlops: { before: host.stepFlops, after: kernel.flops.jointStep } };
+
 interface Side extends ContestSide {
   readonly losses: SplitLosses["losses"];
 }
@@ -104,13 +129,18 @@ export const measureVerdict = async (
   { grown, twin }: Contest,
   options: ContestOptions,
   { verdictFlops }: ContestCost,
-): Promise<{ readonly gain?: PairedGain; readonly judgements?: Judgement[] }> => {
+): Promise<{ readonly gain?: PairedGain; readonly judgements?: Judgement[]; readonly stepFlops?: StepFlopsChange }> => {
   const { kernel, host, ledger, dataset, config } = options;
   ledger.charge("gate", verdictFlops);
   const without = await evaluateSide(host.evaluate, twin.tensors, dataset);
   const withSeed = await evaluateSide(kernel.programs.foldedEvaluate, grown.tensors, dataset);
   const gain = pairedGain(without.losses, withSeed.losses, config.fineTuning.confidence);
   if (gain === undefined) return {};
+  const pruned = pruningStepFlops(options);
+  if (pruned.stepFlops !== undefined) {
+    const evidence = { gain, twin: without, grown: withSeed, stepFlops: pruned.stepFlops };
+    return { gain, ...pruned, judgements: judgePruning(evidence, config) };
+  }
   // What the seed costs for good: steps of a host that trains, passes of one that only runs.
   const [before, after] =
     config.base === "frozen" ? [host.evaluateFlops, kernel.flops.foldedEvaluate] : [host.stepFlops, kernel.flops.jointStep];

@@ -8,7 +8,7 @@ import { countParameters, programFlops } from "../../graph/flops.ts";
 import { contentHash, hostHash } from "../../graph/hash.ts";
 import { growHost, kernelPrograms } from "./grow.ts";
 
-/** @throws ContractError when host or engine are not those of the key; GraphError when the span is not legal. */
+/** @throws ContractError when host or engine are not those of the key; GraphError when the span is not legal or what is to go cannot. */
 export const compileKernel = async (
   engine: Engine,
   key: KernelKey,
@@ -37,7 +37,8 @@ export const compileKernel = async (
       key,
       blueprintHash: contentHash(grown.blueprint),
       foldedHost: grown.folded,
-      parameters: countParameters(grown.folded) - countParameters(host),
+      // What takes parameters away adds none.
+      parameters: key.prune === undefined ? countParameters(grown.folded) - countParameters(host) : 0,
       programs,
     },
   };

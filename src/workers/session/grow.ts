@@ -1,12 +1,18 @@
-/** The host grown by one kernel, and the programs that the kernel needs over its life. */
+/** The host grown by one kernel, or with parts blended out before they are pruned, and the programs that it needs over its life. */
 import type { BlueprintIR, KernelKey, KernelProgramName } from "../../contracts/assets.ts";
 import { GraphError } from "../../contracts/errors.ts";
-import type { Host, HostLayer, Program } from "../../contracts/graph.ts";
+import type { Host, HostLayer, Parameter, Program, Tensor } from "../../contracts/graph.ts";
+import type { RandomSource } from "../../contracts/ports.ts";
+import type { PruneTarget } from "../../contracts/pruning.ts";
 import { bypassFor } from "../../graph/blueprints/index.ts";
+import { initializeParameters } from "../../graph/initialize.ts";
+import { maskTarget } from "../../graph/mask.ts";
 import { evaluate } from "../../graph/programs.ts";
+import { pruneTarget } from "../../graph/prune.ts";
 import { insertBypass } from "../../graph/rewrite.ts";
 import { legalTargets } from "../../graph/spans.ts";
 import { trainStep } from "../../graph/step.ts";
+import { zerosFor } from "./batch.ts";
 import { hostPrograms } from "./programs.ts";
 
 const layerNamed = (host: Host, site: string): HostLayer => {
@@ -24,8 +30,37 @@ export interface GrownHosts {
   readonly folded: Host;
 }
 
-/** The host with the bypass that a key describes. @throws GraphError when the span is not legal. */
+/** What is cut follows from the graph alone, so that zeros will do for the tensors, which a forge does not have. */
+const prunedHost = (host: Host, target: PruneTarget): Host => {
+  const zeros = host.graph.parameters.map(({ name, shape }) => [name, zerosFor({ dtype: "float32", shape })] as const);
+  const pruning = pruneTarget(host, new Map(zeros), target);
+  if (pruning.kind === "pruned") return pruning.host;
+  throw new GraphError(`prune ${target.site}: expected a part that can go, found: ${pruning.reason}; name another`, {
+    path: target.site,
+  });
+};
+
+const blendOut = ({ seedId, request }: KernelKey, host: Host, target: PruneTarget): GrownHosts => {
+  const { host: grown, graph } = maskTarget(host, seedId, target);
+  return {
+    blueprint: { schemaVersion: 1, name: `prune-${target.kind}`, request, graph },
+    grown,
+    folded: prunedHost(host, target),
+  };
+};
+
+/** Parameters that a key brings, as they start. Those of a mask say what it is that goes. */
+export const startParameters = (
+  { seedId, prune }: KernelKey,
+  host: Host,
+  brought: readonly Parameter[],
+  random: RandomSource,
+): Map<string, Tensor> =>
+  prune === undefined ? initializeParameters(brought, random) : new Map(maskTarget(host, seedId, prune).tensors);
+
+/** The host with what a key describes. @throws GraphError when the span is not legal, or what is to go cannot. */
 export const growHost = (key: KernelKey, host: Host): GrownHosts => {
+  if (key.prune !== undefined) return blendOut(key, host, key.prune);
   const from = layerNamed(host, key.fromSite).input;
   const targets = legalTargets(host, key.fromSite);
   if (!targets.includes(key.toSite)) {

@@ -10,6 +10,7 @@ import type { GovernorConfig } from "../../contracts/config.ts";
 import type { DatasetBuffers } from "../../contracts/dataset.ts";
 import type { Validation } from "../../contracts/measure.ts";
 import type { SessionSpec } from "../../contracts/plan.ts";
+import type { HostParts } from "../../contracts/pruning.ts";
 import type { Signal } from "../../contracts/signal.ts";
 import type { Executable } from "../../engine/engine.ts";
 import type { GovernorState } from "../../growth/governor.ts";
@@ -25,12 +26,14 @@ import type { TensorMap } from "./learner.ts";
 import { allFinite, bytesOf, copyTensors, Learner } from "./learner.ts";
 import { scheduleFactor } from "./schedule.ts";
 import type { SignalProbe } from "./signal.ts";
+import type { PartsSurvey } from "./survey.ts";
 import type { TrainingWindow } from "./window.ts";
 
 export interface HostTrainingOptions {
   readonly spec: SessionSpec;
   readonly dataset: DatasetBuffers;
   readonly probe: SignalProbe;
+  readonly survey: PartsSurvey;
 }
 
 export interface HostStart {
@@ -192,9 +195,20 @@ export class HostTraining implements FrozenHost {
       batches,
       validationLoss: mean((await this.losses()).losses),
     };
-    const { signal, ran, ranSpans } = await this.#options.probe.read(sources, `step${this.#learner.hostStep}`);
+    const { signal, ran, ranSpans } = await this.#options.probe.read(
+      sources,
+      `step${this.#learner.hostStep} after ${this.ledger.account.signal}`,
+    );
     this.ledger.charge("signal", ran * flops.signal + (ranSpans ? flops.spans : 0));
     return signal;
+  }
+
+  /** Which parts earn their cost, charged; absent where the budget has no room for it. */
+  async parts(): Promise<HostParts | undefined> {
+    const { ledger, stepFlops } = this;
+    const { tensors, hostStep } = this.#learner;
+    const sources = { host: this.#set.host, tensors, stepFlops, losses: await this.losses(), ledger };
+    return this.#options.survey.read(sources, `step${hostStep}`);
   }
 
   /** H3. */

@@ -7,10 +7,12 @@
 import { LRUCache } from "lru-cache";
 import type { KernelKey, KernelProgramName } from "../../contracts/assets.ts";
 import { CompiledKernelArtifact, kernelPrograms } from "../../contracts/assets.ts";
+import { GraphError } from "../../contracts/errors.ts";
 import type { Host } from "../../contracts/graph.ts";
 import type { Engine, Executable } from "../../engine/engine.ts";
 import { countParameters } from "../../graph/flops.ts";
 import { contentHash, hostHash } from "../../graph/hash.ts";
+import { growHost } from "./grow.ts";
 import { guardKernel } from "./kernel-failure.ts";
 
 export interface LoadedKernel {
@@ -55,6 +57,18 @@ export const staticProblems = (candidate: unknown, expectation: KernelExpectatio
   return parsed.error.issues.slice(0, 8).map((issue) => `kernel ${issue.path.map(String).join(".")}: ${issue.message}`);
 };
 
+/** A pruned host is told by its hash: it keeps names and loses shapes. */
+const pruningMisfits = (key: KernelKey, foldedHost: Host, parameters: number, host: Host): string[] => {
+  const problems = parameters === 0 ? [] : [`kernel parameters: expected 0, found ${parameters}`];
+  try {
+    const [wanted, found] = [hostHash(growHost(key, host).folded), hostHash(foldedHost)];
+    return wanted === found ? problems : [...problems, `kernel pruned host: expected ${wanted}, found ${found}`];
+  } catch (error) {
+    if (error instanceof GraphError) return [...problems, `kernel ${error.message}`];
+    throw error;
+  }
+};
+
 /** Everything that can be said of a kernel's fit to a host without running it. Empty when it fits. */
 export const misfits = (
   { key, foldedHost, parameters }: Pick<CompiledKernelArtifact, "key" | "foldedHost" | "parameters">,
@@ -66,6 +80,7 @@ export const misfits = (
       ? []
       : [`kernel ${field}: expected ${text(wanted[field])}, found ${text(key[field])}`],
   );
+  if (key.prune !== undefined) return [...problems, ...pruningMisfits(key, foldedHost, parameters, host)];
   const folded = new Map(foldedHost.graph.parameters.map((parameter) => [parameter.name, parameter]));
   for (const { name, shape } of host.graph.parameters) {
     const found = folded.get(name)?.shape;

@@ -4,11 +4,12 @@ import type { Tensor } from "../../contracts/graph.ts";
 import type { KernelMeasurement } from "../../contracts/measure.ts";
 import type { BoundaryAction } from "../../contracts/plan.ts";
 import type { RandomSource } from "../../contracts/ports.ts";
-import { initializeParameters } from "../../graph/initialize.ts";
+import { pruneTarget } from "../../graph/prune.ts";
 import { alphaInput } from "../../graph/rewrite.ts";
 import type { KernelArtifacts, OpenRequest } from "../lane.ts";
 import type { LearnerState, TrialState } from "../session-state.ts";
 import { dryRun, dryRunFlops } from "./dry-run.ts";
+import { startParameters } from "./grow.ts";
 import type { HostTraining } from "./host-training.ts";
 import { KernelFailure } from "./kernel-failure.ts";
 import type { KernelExpectation, LoadedKernel } from "./kernels.ts";
@@ -84,9 +85,10 @@ export const createKernelDock = (
     host: HostTraining,
     state: LearnerState,
   ): Promise<Map<string, Tensor> | undefined> => {
-    const added = kernel.foldedHost.graph.parameters.filter(({ cohort }) => cohort === kernel.key.seedId);
-    const drawn = initializeParameters(added, stream.fork("parameters"));
-    if (kernel.key.request.initialization !== "tiny") return drawn;
+    const { key } = kernel;
+    const added = kernel.foldedHost.graph.parameters.filter(({ cohort }) => cohort === key.seedId);
+    const drawn = startParameters(key, host.set.host, added, stream.fork("parameters"));
+    if (key.prune !== undefined || key.request.initialization !== "tiny") return drawn;
     const cursor = startCursor(dataset, spec.batchSize, stream.fork("moments"));
     const { blueprint, signal } = spec.morphogenetic;
     const learner = host.learnerOf(kernel.programs.kernelStep, drawn, { ...state, cursor });
@@ -119,6 +121,12 @@ export const createKernelDock = (
     host: HostTraining,
     problems: string[],
   ): Promise<Trial | undefined> => {
+    const { prune } = kernel.key;
+    const pruning = prune && pruneTarget(host.set.host, host.learner.tensors, prune);
+    if (pruning?.kind === "refused") {
+      problems.push(`kernel prune: ${pruning.reason}`);
+      return undefined;
+    }
     try {
       const trial = await freshTrial(kernel, action, epoch, host);
       if (trial === undefined) {

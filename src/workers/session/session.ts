@@ -15,7 +15,6 @@ import { ContractError, InputError } from "../../contracts/errors.ts";
 import type { Host } from "../../contracts/graph.ts";
 import type { Validation } from "../../contracts/measure.ts";
 import type { BoundaryAction, EpochPlan, EpochResult, SessionStatus } from "../../contracts/plan.ts";
-import type { Signal } from "../../contracts/signal.ts";
 import { createRandom } from "../../graph/random.ts";
 import type { KernelArtifacts, OpenRequest } from "../lane.ts";
 import type { SessionSnapshot } from "../session-state.ts";
@@ -28,18 +27,22 @@ import { startCursor } from "./learner.ts";
 import type { KernelDock } from "./loading.ts";
 import { createKernelDock } from "./loading.ts";
 import type { SessionPorts } from "./ports.ts";
+import { probeBatch } from "./probe.ts";
 import { SignalProbe } from "./signal.ts";
 import { decodeSnapshot, encodeSnapshot } from "./snapshot.ts";
 import { type StartingPoint, startingPoint } from "./starting-point.ts";
+import { PartsSurvey } from "./survey.ts";
 import type { Trial } from "./trial.ts";
 import { TrainingWindow } from "./window.ts";
 
+type Measured = Pick<EpochResult, "validation" | "signal" | "parts">;
 type ActionOf<K extends BoundaryAction["kind"]> = Extract<BoundaryAction, { kind: K }>;
 
 export class Session {
   readonly #request: OpenRequest;
   readonly #ports: SessionPorts;
   readonly #probe: SignalProbe;
+  readonly #survey: PartsSurvey;
   readonly #dock: KernelDock;
   readonly #first: HostSet;
   readonly #damagedSites: readonly string[];
@@ -54,7 +57,7 @@ export class Session {
   static async open(request: OpenRequest, ports: SessionPorts): Promise<Session> {
     const { spec, dataset } = request;
     const { samples, features } = spec.morphogenetic.signal;
-    const needed = Math.max(spec.batchSize, samples);
+    const needed = Math.max(spec.batchSize, probeBatch(dataset, samples));
     if (dataset.train.count < needed) {
       throw new InputError(
         `training samples: expected at least ${needed} for a batch and a signal, found ${dataset.train.count}; lower dataset.batchSize or morphogenetic.signal.samples`,
@@ -80,6 +83,8 @@ export class Session {
     this.#ports = ports;
     this.#first = set;
     this.#probe = new SignalProbe(growth.fork("signal"));
+    const { morphogenetic: config, optimizer, batchSize } = spec;
+    this.#survey = new PartsSurvey({ engine: ports.engine, dataset, config, optimizer, batchSize, random: growth.fork("parts") });
     this.#dock = createKernelDock(request, ports, growth);
     this.#damagedSites = start.damagedSites;
     const state = {
@@ -187,7 +192,7 @@ export class Session {
   }
 
   async dispose(): Promise<void> {
-    await this.#dock.dispose();
+    await Promise.all([this.#dock.dispose(), this.#survey.dispose()]);
     await disposeHost(this.#first);
   }
 
@@ -281,14 +286,15 @@ export class Session {
     }
   }
 
-  async #measure({ plan, anomalies }: TrainingWindow): Promise<{ validation?: Validation; signal?: Signal }> {
+  async #measure({ plan, anomalies }: TrainingWindow): Promise<Measured> {
     if (plan.work.kind !== "host" || anomalies.length > 0) return {};
     const validation = await this.#host.validate();
     const signal = plan.measureSignal ? await this.#host.signal(plan.signalBatches ?? 1) : undefined;
-    return { ...(validation === undefined ? {} : { validation }), ...(signal === undefined ? {} : { signal }) };
+    const parts = plan.measureParts === true ? await this.#host.parts() : undefined;
+    return { ...(validation && { validation }), ...(signal && { signal }), ...(parts && { parts }) };
   }
 
-  #result(window: TrainingWindow, measured: { validation?: Validation; signal?: Signal }): EpochResult {
+  #result(window: TrainingWindow, measured: Measured): EpochResult {
     const { plan, kernel, meanLoss, meanGradNorm } = window;
     const { work } = plan;
     const { ledger, learner, set, stepFlops, bytes } = this.#host;
@@ -316,7 +322,7 @@ export class Session {
 
   get #hostOptions() {
     const { spec, dataset } = this.#request;
-    return { spec, dataset, probe: this.#probe };
+    return { spec, dataset, probe: this.#probe, survey: this.#survey };
   }
 
   #openWindow(plan: EpochPlan, open?: TrainingWindow["open"]): TrainingWindow {

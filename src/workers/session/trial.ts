@@ -15,10 +15,10 @@ import { alphaInput } from "../../graph/rewrite.ts";
 import { alphaAt } from "../../growth/alpha.ts";
 import { initialGovernor, observeLoss, replayLosses } from "../../growth/governor.ts";
 import { pairedGain } from "../../growth/paired.ts";
-import { mean, relativeSlope } from "../../growth/statistics.ts";
+import { mean, relativeSlope, relativeSlopeError } from "../../growth/statistics.ts";
 import type { LearnerState, TrialState } from "../session-state.ts";
 import type { Contest, ContestOptions } from "./contest.ts";
-import { contestCost, contestStep, frozenContest, measureVerdict, openContest } from "./contest.ts";
+import { contestCost, contestStep, frozenContest, measureVerdict, openContest, pruningStepFlops } from "./contest.ts";
 import { evaluateSplit, evaluationRuns, feedsFor } from "./evaluation.ts";
 import type { FlopsKind } from "./flops.ts";
 import { KernelFailure } from "./kernel-failure.ts";
@@ -137,16 +137,25 @@ export class Trial {
       goesOn: this.#watch(window),
     });
     if (end === "interrupted" || window.anomalies.length > 0) return;
-    const change = window.finite && window.steps === work.steps ? relativeSlope(window.losses) : undefined;
+    const whole = window.finite && window.steps === work.steps;
+    const change = whole ? relativeSlope(window.losses) : undefined;
+    const error = whole ? relativeSlopeError(window.losses) : undefined;
     const { meanLoss } = window;
     if (meanLoss === undefined) return; // K4
-    window.kernel = { kind: "stabilized", finite: window.finite, meanLoss, ...measured("relativeSlope", change) };
+    window.kernel = {
+      kind: "stabilized",
+      finite: window.finite,
+      meanLoss,
+      ...measured("relativeSlope", change),
+      ...measured("relativeSlopeError", error),
+    };
   }
 
   /** EVALUATING: with and without on the same samples, exact because the host did not move. */
   evaluate(window: TrainingWindow): Promise<void> {
     return this.#guarded(window, async () => {
-      window.kernel = { kind: "evaluated", ...(await this.#screen(this.#options.config.evaluation.confidence, 1)) };
+      const gain = await this.#screen(this.#options.config.evaluation.confidence, 1);
+      window.kernel = { kind: "evaluated", ...gain, ...pruningStepFlops(this.#options) };
     });
   }
 
