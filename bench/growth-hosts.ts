@@ -94,7 +94,7 @@ const drawMlp = (random: RandomSource, kind: DamageConfig["kind"] | undefined): 
 };
 
 /** Half the samples in batches half as large: as many steps as an MLP takes, for the half of the work. */
-export const smallBatches = { data: { batchSize: 64 }, effortShare: 0.5 } as const;
+const smallBatches = { data: { batchSize: 64 }, effortShare: 0.5 } as const;
 
 const drawCnn = (random: RandomSource, kind: DamageConfig["kind"] | undefined): DrawnHost => {
   const depth = pick([3, 4, 5], random);
