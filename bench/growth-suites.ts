@@ -254,12 +254,12 @@ const transformer: Suite = {
 const sizeHosts = [
   { host: "mlp-8-8", model: { name: "mlp", widths: [8, 8] } },
   { host: "mlp-64-6-64", model: { name: "mlp", widths: [64, 6, 64] } },
-  { host: "cnn-4-4-8", model: { name: "cnn", channels: [4, 4, 8], strides: [2, 1, 2] } },
 ] as const;
 
 const size: Suite = {
   name: "size",
-  title: "Growth of healthy undersized hosts against the final size from scratch and against never growing, Fashion-MNIST",
+  title:
+    "Growth of healthy undersized MLPs (8-8 and 64-6-64) against the final size from scratch and against never growing, Fashion-MNIST",
   cells: (sources) =>
     sizeHosts.flatMap((host) =>
       seedsOf(sources, 10).map((randomSeed) =>
