@@ -10,13 +10,11 @@ import type { BlueprintKind } from "../contracts/blueprint-kinds.ts";
 import type { KernelTags } from "../contracts/characterization.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
-import { decide, emptyPolicy, type GerminateCommand, learn, type PolicyState } from "../policy/decide.ts";
+import { decide, emptyPolicy, learn, type PolicyState } from "../policy/decide.ts";
 import type { RunningChild } from "../supervision/spec.ts";
+import { actOn, rememberRun } from "./controller.ts";
 import { findTags } from "./library-client.ts";
-import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
-
-/** Runs remembered at once; the one not heard of for longest is forgotten. */
-const runsMax = 64;
+import { type ActorPorts, startActor } from "./shell.ts";
 
 export type PolicyMemory = Map<string, PolicyState>;
 
@@ -35,12 +33,7 @@ export const startTamiyo = (
   { morphogenetic, validationBatches, memory, machine }: TamiyoPorts,
 ): Promise<RunningChild> =>
   startActor("tamiyo", ports, async (scope) => {
-    const remember = (runId: string, state: PolicyState): void => {
-      memory.delete(runId);
-      memory.set(runId, state);
-      const oldest = memory.keys().next().value;
-      if (memory.size > runsMax && oldest !== undefined) memory.delete(oldest);
-    };
+    const remember = (runId: string, state: PolicyState): void => rememberRun(memory, runId, state);
 
     // Y3
     const tags = new Map<BlueprintKind, readonly string[]>();
@@ -62,21 +55,10 @@ export const startTamiyo = (
       });
       remember(signal.runId, state);
       const latencyMs = scope.clock.monotonicMs() - startMs;
-      const refusal = command === undefined ? undefined : await send(scope, command, traceId);
-      const told =
-        refusal === undefined ? decision : { ...decision, outcome: "refused" as const, reason: `${decision.reason}; ${refusal}` };
-      const sent = await scope.bus.publish("system.events.decision", { ...told, latencyMs }, { traceId });
-      if (sent.kind === "failed") scope.log.warn("a decision could not be told", { reason: sent.reason });
+      await actOn(scope, decision, command, { latencyMs, traceId });
     });
 
     await scope.on("innovation.field_reports", (report) => {
       remember(report.runId, learn(memory.get(report.runId) ?? emptyPolicy, report, morphogenetic));
     });
   });
-
-/** Y1: undefined when the command was accepted, else why not. */
-const send = async (scope: ActorScope, command: GerminateCommand, traceId: string): Promise<string | undefined> => {
-  const outcome = await scope.bus.request("control.kasmina.commands", command, { traceId });
-  if (outcome.kind !== "reply") return `Kasmina gave no receipt (${outcome.kind}): ${outcome.reason}`;
-  return outcome.value.kind === "refused" ? `Kasmina refused (${outcome.value.code}): ${outcome.value.reason}` : undefined;
-};

@@ -50,6 +50,8 @@ export const FlopsAccount = z.strictObject({
 });
 export type FlopsAccount = z.infer<typeof FlopsAccount>;
 
+export const zeroFlops: FlopsAccount = { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
+
 /** Loss in nats, or mean squared error for a regression; `accuracy` is the share of predictions that are right, and R² for a regression. */
 export const Validation = z.strictObject({ loss: z.number(), accuracy: z.number(), samples: count });
 export type Validation = z.infer<typeof Validation>;

@@ -10,6 +10,7 @@ import type { DatasetBuffers } from "../contracts/dataset.ts";
 import { EsperError } from "../contracts/errors.ts";
 import type { JobResult, TrialRecord } from "../contracts/experiment.ts";
 import type { Host } from "../contracts/graph.ts";
+import { zeroFlops } from "../contracts/measure.ts";
 import type { EpochResult, HostSummary, SessionSpec } from "../contracts/plan.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createRandom } from "../graph/random.ts";
@@ -117,8 +118,6 @@ const recordOf = ({ key, label, spec }: JobTask, outcome: SoloOutcome): Omit<Job
   };
 };
 
-const noFlops = { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
-
 /** A job that could not be done; nothing of it is measured. */
 export const failedResult = (
   task: Pick<JobTask, "key" | "label">,
@@ -138,7 +137,7 @@ export const failedResult = (
   trials: [],
   refusals: [],
   timeline: [],
-  flops: noFlops,
+  flops: zeroFlops,
   flopsMax: 0,
   stepFlops: [0, 0],
   parameters: [0, 0],

@@ -1,8 +1,10 @@
 /** The report of an arm, from its event log alone: what is not in the log did not happen. */
+
 import type { FieldReport } from "../contracts/assets.ts";
 import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
+import { zeroFlops } from "../contracts/measure.ts";
 import type { HostSummary } from "../contracts/plan.ts";
 import { isPruneSeed } from "../contracts/pruning.ts";
 import type { ReportArm, ReportDamage, ReportSeed } from "../contracts/report.ts";
@@ -38,7 +40,7 @@ export const buildReportArm = (events: Iterable<Envelope>, eventLog: string): To
   if (story.started === undefined) return undefined;
 
   const last = story.epochs.at(-1);
-  const flops = last?.result.flops ?? { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
+  const flops = last?.result.flops ?? zeroFlops;
   const validated = story.epochs.findLast(({ result }) => result.validation !== undefined)?.result.validation;
   const seconds = (last?.elapsedMs ?? 0) / 1000;
   const windowSeconds = sum(story.epochs.map(({ result }) => result.durationMs)) / 1000;

@@ -1,13 +1,15 @@
 /** Tolaria with a lane that a test plays: she waits for nobody, and takes up what an earlier generation left. */
+
 import { describe, expect, it } from "vitest";
 import type { RunContext } from "../../src/actors/run-context.ts";
 import { startTolaria } from "../../src/actors/tolaria.ts";
+import { zeroFlops } from "../../src/contracts/measure.ts";
 import type { EpochPlan, EpochResult, SessionStatus } from "../../src/contracts/plan.ts";
 import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import type { ReplyOf } from "../../src/contracts/subjects.ts";
 import { startRun } from "../../src/machines/run-machine.ts";
 import type { LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
-import { host, laneResult, noFlops, runId } from "../machines/fixtures.ts";
+import { host, laneResult, runId } from "../machines/fixtures.ts";
 import { host as hostAsset } from "../store/support.ts";
 import { dataset, spec } from "../workers/fixture.ts";
 import { createActorWorld } from "./support.ts";
@@ -28,7 +30,7 @@ const start = async () => {
     host,
     damagedSites: [],
     flopsMax: 1e9,
-    flops: last?.flops ?? noFlops,
+    flops: last?.flops ?? zeroFlops,
     ...(last === undefined ? {} : { lastResult: last }),
   });
   /** Windows take a second of simulated time. */

@@ -2,7 +2,15 @@
 import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { CompilationOutcome } from "../../src/contracts/compilation.ts";
 import { MorphogeneticConfig } from "../../src/contracts/config.ts";
-import type { Anomaly, FlopsAccount, Judgement, JudgeName, KernelMeasurement, PairedGain } from "../../src/contracts/measure.ts";
+import {
+  type Anomaly,
+  type FlopsAccount,
+  type Judgement,
+  type JudgeName,
+  type KernelMeasurement,
+  type PairedGain,
+  zeroFlops,
+} from "../../src/contracts/measure.ts";
 import type { EpochPlan, EpochResult, HostSummary } from "../../src/contracts/plan.ts";
 import type { Signal } from "../../src/contracts/signal.ts";
 import type { KasminaSetup } from "../../src/machines/boundary.ts";
@@ -273,8 +281,6 @@ export const signal = (gaps: Readonly<Record<string, number>>): Signal => ({
   ],
 });
 
-export const noFlops: FlopsAccount = { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
-
 const charge = (flops: FlopsAccount, kind: "host" | "kernel" | "trial" | "gate", value: number): FlopsAccount => ({
   ...flops,
   [kind]: flops[kind] + value,
@@ -308,7 +314,7 @@ export const laneResult = (
 ): EpochResult => {
   const { work } = plan;
   const steps = "steps" in work ? work.steps : 0;
-  const account = before?.flops ?? noFlops;
+  const account = before?.flops ?? zeroFlops;
   const kind = work.kind === "host" ? "host" : work.kind === "evaluate" ? "gate" : work.kind === "fine_tune" ? "trial" : "kernel";
   const measured = measuredIn(work.kind, script.quality ?? "passed");
   return {

@@ -1,4 +1,5 @@
 /** Prunings in the machine and at the boundary: the same way as growth, with two gates of their own, and nothing of it by default. */
+
 import { describe, expect, it } from "vitest";
 import type { KasminaControlCommand } from "../../src/contracts/commands.ts";
 import type { KernelMeasurement, PairedGain } from "../../src/contracts/measure.ts";
@@ -100,8 +101,8 @@ describe("the gates of a pruning", () => {
   const own = prunable.config;
   it("what was not measured passes neither", () => {
     const { gain: _gain, ...noGain } = { kind: "evaluated", gain: lost(0), stepFlops: cheaper } as const;
-    const noFlops: KernelMeasurement = { kind: "evaluated", gain: lost(0) };
-    for (const measurement of [undefined, noGain, noFlops, loaded]) {
+    const zeroFlops: KernelMeasurement = { kind: "evaluated", gain: lost(0) };
+    for (const measurement of [undefined, noGain, zeroFlops, loaded]) {
       expect(pruneScreenGate(measurement, own)).toMatchObject({ passed: false, measured: false });
       expect(pruneVerdictGate(measurement, 10, 10, own)).toMatchObject({ passed: false, measured: false });
     }

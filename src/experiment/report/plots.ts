@@ -1,5 +1,6 @@
 /** The plots of the report as SVG. Pure. Colours are the page's classes, so that light and dark both work. */
 import type { ExperimentArm } from "../../contracts/experiment.ts";
+import { lifecycleStates } from "../../contracts/lifecycle.ts";
 import type { Cell } from "../cells.ts";
 import type { ArmCurve, ParetoPoint } from "../curves.ts";
 import { type ForecastPair, regretOf } from "../figures.ts";
@@ -145,18 +146,7 @@ export const timelinePlot = (cells: readonly Cell[]): string => {
     (tick) => `<text class="tick" x="${px(x.at(tick))}" y="${height - 22}" text-anchor="middle">${tick}</text>`,
   );
   const label = `<text class="label" x="${(labelWidth + width) / 2}" y="${height - 6}" text-anchor="middle">window</text>`;
-  const states = [
-    "GERMINATED",
-    "LOADING",
-    "TRAINING",
-    "GRAFTING",
-    "STABILIZATION",
-    "EVALUATING",
-    "FINE_TUNING",
-    "FOSSILIZED",
-    "CULLED",
-    "ROLLED_BACK",
-  ];
+  const states = lifecycleStates.filter((state) => state !== "DORMANT");
   const names = `<p class="legend">${states.map((state) => `<span><i class="state-${state}"></i>${state.toLowerCase().replaceAll("_", " ")}</span>`).join("")}</p>`;
   const more = rows.length > shown.length ? nothing(`${rows.length - shown.length} more are in report.json.`) : "";
   return drawing({ width, height }, "seed timelines", bars.join("") + ticks.join("") + label) + names + more;

@@ -4,7 +4,7 @@
  * F1 `charge` is called with FLOPs that fit: the total never exceeds the budget.
  * F2 Monitoring is counted and not charged: it is the same in every arm.
  */
-import type { FlopsAccount } from "../../contracts/measure.ts";
+import { type FlopsAccount, zeroFlops } from "../../contracts/measure.ts";
 
 export type FlopsKind = "host" | "kernel" | "trial" | "signal" | "gate";
 
@@ -14,7 +14,7 @@ export class FlopsLedger {
 
   constructor(flopsMax: number, account?: FlopsAccount) {
     this.flopsMax = flopsMax;
-    this.#account = account ?? { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
+    this.#account = account ?? zeroFlops;
   }
 
   get account(): FlopsAccount {
