@@ -64,7 +64,7 @@ export type Signal = z.infer<typeof Signal>;
 
 /** The most that one kind of evidence counts. */
 const evidenceMax = 8;
-/** So much more than gap and dimensions come to together, three times `evidenceMax`, that of two layers with a scale far off the one further off is the worse. */
+/** A scale far off outweighs gap and dimensions together, so that of two such layers the one further off is the worse. */
 const scaleWeight = 16 * evidenceMax;
 
 const bounded = (evidence: number): number => (Number.isFinite(evidence) ? Math.min(evidenceMax, Math.max(0, evidence)) : 0);

@@ -1,7 +1,4 @@
 /** Health of a site over time: its last value and where it is going. */
-import { healthOfLayer } from "../contracts/trial.ts";
-
-export { healthOfLayer };
 
 export interface HealthPoint {
   readonly epoch: number;

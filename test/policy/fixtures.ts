@@ -2,7 +2,7 @@
 import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import type { LayerSignal } from "../../src/contracts/signal.ts";
 import type { HealthSignal, SeedHealth } from "../../src/contracts/telemetry.ts";
-import { healthOfLayer } from "../../src/policy/health.ts";
+import { healthOfLayer } from "../../src/contracts/trial.ts";
 import { host } from "../machines/fixtures.ts";
 
 export const config = MorphogeneticConfig.parse({});

@@ -82,25 +82,24 @@ const conv: Translate = (t) => {
   return t.emit("add", [product, perChannel], {}, "/preActivation");
 };
 
-const averagePool: Translate = (t) => {
+const poolOf = (t: Parameters<Translate>[0]) => {
   const x = t.value(0);
   expectImage(t, x);
   plainWindow(t);
   const kernelSize = pairOf(t, "kernel_shape", [1, 1]);
   const strides = pairOf(t, "strides", [1, 1]);
-  const pads = padsOf(t, x, kernelSize, strides);
+  return { x, kernelSize, strides, pads: padsOf(t, x, kernelSize, strides) };
+};
+
+const averagePool: Translate = (t) => {
+  const { x, kernelSize, strides, pads } = poolOf(t);
   const counted = pads.every((pad) => pad === 0) || t.reader.int("count_include_pad", 0) === 1;
   t.reader.require(counted, "no padding, or count_include_pad 1", formatShape(pads));
   return t.emit("avgPool2d", [x], { kernelSize, strides, pads });
 };
 
 const maxPool: Translate = (t) => {
-  const x = t.value(0);
-  expectImage(t, x);
-  plainWindow(t);
-  const kernelSize = pairOf(t, "kernel_shape", [1, 1]);
-  const strides = pairOf(t, "strides", [1, 1]);
-  const pads = padsOf(t, x, kernelSize, strides);
+  const { x, kernelSize, strides, pads } = poolOf(t);
   const fits = kernelSize[0] === strides[0] && kernelSize[1] === strides[1] && pads.every((pad) => pad === 0);
   t.reader.require(
     fits,
