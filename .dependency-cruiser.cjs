@@ -37,18 +37,34 @@ const folders = {
       "ports",
       "policy",
       "growth",
+      "resilience",
       "workers/lane.ts",
       "workers/experiment-lanes.ts",
     ],
     npm: ["zod"],
     core: "*",
   },
+  resilience: {
+    src: ["contracts", "machines/breaker.ts", "bus/bus.ts", "workers/lane.ts", "data/download.ts"],
+    npm: [],
+    core: ["async_hooks"],
+  },
   bus: { src: ["contracts"], npm: ["nats", "zod"], core: "*" },
   store: { src: ["contracts"], npm: ["libsql", "canonicalize", "zod"], core: "*" },
   config: { src: ["contracts"], npm: ["zod", "yaml", "fastest-levenshtein"], core: ["fs"] },
   ports: { src: ["contracts"], npm: ["pino"], core: "*" },
   actors: {
-    src: ["contracts", "machines", "policy", "supervision", "store", "workers/lane.ts", "workers/session-state.ts", "bus/bus.ts"],
+    src: [
+      "contracts",
+      "machines",
+      "policy",
+      "supervision",
+      "resilience",
+      "store",
+      "workers/lane.ts",
+      "workers/session-state.ts",
+      "bus/bus.ts",
+    ],
     npm: ["zod", "xstate"],
     core: ["path", "crypto"],
   },
@@ -83,7 +99,7 @@ const folderRules = (folder, { src, npm, core }, from = { path: `^src/${folder}/
       ]),
 ];
 
-const actorFiles = "(?:tolaria|kasmina|tamiyo|emrakul|tezzeret|urabrask|urza|nissa|simic|karn|oona)";
+const actorFiles = "(?:tolaria|kasmina|gate|warden|tamiyo|emrakul|tezzeret|urabrask|urza|nissa|simic|karn|oona)";
 
 module.exports = {
   forbidden: [

@@ -32,13 +32,13 @@ export const benchBus = async ({ requests = 2_000, publishes = 2_000, inFlight =
   const config = { mode: "embedded", port: -1, memoryBytesMax: 16_777_216, storageBytesMax: 268_435_456 } as const;
   const oona = await startOona({ config, dataDir, payloadBytesMax: 65_536, clock, entropy: createSystemEntropy(), log: quiet });
   try {
-    const [kasmina, operator, supervisor, nissa] = [
-      await oona.connect("kasmina"),
+    const [gate, operator, supervisor, nissa] = [
+      await oona.connect("gate"),
       await oona.connect("operator"),
       await oona.connect("supervisor"),
       await oona.connect("nissa"),
     ];
-    await kasmina.respond(
+    await gate.respond(
       "control.kasmina.commands",
       async ({ requestId }) => ({ kind: "refused", requestId, code: "no_run", reason: "bench" }) as const,
     );
@@ -85,7 +85,7 @@ export const benchBus = async ({ requests = 2_000, publishes = 2_000, inFlight =
           nissa.subscribe("system.events.supervision", handler).catch(reject);
         }),
     );
-    await Promise.all([kasmina, operator, supervisor, nissa].map((bus) => bus.close()));
+    await Promise.all([gate, operator, supervisor, nissa].map((bus) => bus.close()));
     return {
       requests,
       roundTripMsP50: quantile(times, 0.5),

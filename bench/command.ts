@@ -27,7 +27,8 @@ export const benchCommand = async ({ commands = 1_000 } = {}): Promise<CommandBe
   const clock = createSystemClock();
   const entropy = createSystemEntropy();
   const controller = new AbortController();
-  const config = EsperConfig.parse({ arms: ["grown"], optimization: { epochs: 1_000 }, services: { dataDir } });
+  const control = { commandsPerMinuteMax: { operator: 1_000_000 } };
+  const config = EsperConfig.parse({ arms: ["grown"], optimization: { epochs: 1_000 }, control, services: { dataDir } });
   let running: () => void = () => undefined;
   const trains = new Promise<void>((resolve) => {
     running = resolve;

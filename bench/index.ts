@@ -8,6 +8,7 @@ import { benchCommand, commandTable } from "./command.ts";
 import { benchDecision, decisionTable } from "./decision.ts";
 import { benchDormant, dormantTable } from "./dormant.ts";
 import { benchForge, forgeTable } from "./forge.ts";
+import { benchLedger, ledgerTable } from "./ledger.ts";
 import { writePart } from "./results-file.ts";
 import { machineLine } from "./support.ts";
 import { benchTrainStep, trainStepTable } from "./train-step.ts";
@@ -43,6 +44,11 @@ const benches: Readonly<Record<string, Bench>> = {
     title: "A command over NATS while training runs",
     target: "p99 < 10 ms",
     run: async (quick) => commandTable(await benchCommand({ commands: quick ? 100 : 1_000 })),
+  },
+  ledger: {
+    title: "The ledger: told in the transaction of the command, checked and replayed",
+    target: "–",
+    run: async (quick) => ledgerTable(await benchLedger(quick ? { commands: 100, rounds: 3, entries: 2_000 } : {})),
   },
   bus: {
     title: "The bus alone",

@@ -15,11 +15,11 @@ export const rememberRun = <State>(memory: Map<string, State>, runId: string, st
 /** Undefined when the command was accepted, else why not. */
 const send = async (scope: ActorScope, command: KasminaControlCommand, traceId: string): Promise<string | undefined> => {
   const outcome = await scope.bus.request("control.kasmina.commands", command, { traceId });
-  if (outcome.kind !== "reply") return `Kasmina gave no receipt (${outcome.kind}): ${outcome.reason}`;
-  return outcome.value.kind === "refused" ? `Kasmina refused (${outcome.value.code}): ${outcome.value.reason}` : undefined;
+  if (outcome.kind !== "reply") return `the Gate gave no receipt (${outcome.kind}): ${outcome.reason}`;
+  return outcome.value.kind === "refused" ? `refused (${outcome.value.code}): ${outcome.value.reason}` : undefined;
 };
 
-/** A decision that Kasmina refused is told as refused, with her reason. `latencyMs`: how long deciding took. */
+/** A decision whose command was refused is told as refused, with the reason. `latencyMs`: how long deciding took. */
 export const actOn = async (
   scope: ActorScope,
   decision: Omit<Decision, "latencyMs">,

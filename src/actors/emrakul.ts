@@ -2,7 +2,7 @@
  * Emrakul, who unmakes: judges which parts of a host no longer earn their cost and asks to take the least of them out.
  *
  * E1 She changes nothing herself: what she proposes takes the way of every command, and a trial with a twin decides.
- * E2 A decision is told whatever came of it; a command that Kasmina refused is told as refused, with her reason.
+ * E2 A decision is told whatever came of it; a command that was refused is told as refused, with the reason.
  * E3 What she remembers of a run is small, outlives her in the node, and is dropped with the oldest runs.
  */
 import type { MorphogeneticConfig } from "../contracts/config.ts";

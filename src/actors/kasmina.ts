@@ -8,14 +8,16 @@
  * K5 A kernel is taken only with Urabrask's characterisation; one that does not come in time ends the trial.
  */
 import type { KernelTags } from "../contracts/characterization.ts";
-import type { CommandReceipt, KasminaControlCommand, RunStatus } from "../contracts/commands.ts";
+import { type CommandReceipt, concernsRun, type KasminaControlCommand, type RunStatus } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import { ContractError } from "../contracts/errors.ts";
 import type { BoundaryReply, EpochPlan } from "../contracts/plan.ts";
-import type { PayloadOf } from "../contracts/subjects.ts";
+import { commandRules } from "../contracts/roles.ts";
+import type { AdmittedCommand, PayloadOf } from "../contracts/subjects.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type Decided, decideBoundary } from "../machines/boundary.ts";
+import { budgetMovements } from "../machines/budget-ledger.ts";
 import { createRunState, type KasminaRunState, type KasminaSetup, seedRow } from "../machines/kasmina-state.ts";
 import { recover, unansweredCompilation } from "../machines/recovery.ts";
 import { kernelKeyHash } from "../store/library.ts";
@@ -45,7 +47,7 @@ export const startKasmina = (ports: ActorPorts, run: RunContext, own: KasminaPor
     await scope.on("compilation.kernel.ready", (outcome) => kasmina.compiled(outcome));
     await scope.on("validation.kernel.characterized", ({ characterized }) => kasmina.characterized(characterized));
     await scope.answer("control.kasmina.boundary", (question) => kasmina.boundary(question));
-    await scope.answer("control.kasmina.commands", (command, { sender }) => kasmina.command(command, sender));
+    await scope.answer("control.kasmina.admitted", (admitted, { traceId }) => kasmina.command(admitted, traceId));
     await kasmina.takeUp();
   });
 
@@ -55,6 +57,8 @@ class Kasmina {
   readonly #own: KasminaPorts;
   readonly #outbox: Outbox;
   #state: KasminaRunState | undefined;
+  /** The state of the last boundary that is in the database: budgets are told as they moved since. */
+  #stored: KasminaRunState | undefined;
   #seeds: LiveSeeds | undefined;
   #compilations: CompilationOutcome[] = [];
   /** The last ones, by kernel: it may come before the kernel's own announcement, and be of another run's kernel. */
@@ -81,6 +85,7 @@ class Kasmina {
     await this.#outbox.flush();
     if (stored.snapshots === null) return;
     let state = stored.snapshots as KasminaRunState;
+    this.#stored = state;
     for (const command of runs.pendingCommands(this.#run.runId)) state = acceptCommand(state, command).state;
     this.#adopt(state);
     const waiting = unansweredCompilation(state);
@@ -133,7 +138,7 @@ class Kasmina {
     return this.#commit(state, decision, decision.reply);
   }
 
-  command(command: KasminaControlCommand, sender: string): CommandReceipt {
+  command({ command, by }: AdmittedCommand, traceId: string): CommandReceipt {
     const { requestId } = command;
     const nowMs = this.#scope.clock.nowMs();
     const known = this.#own.runs.findReceipt(requestId, nowMs);
@@ -148,15 +153,32 @@ class Kasmina {
     }
     const { state, receipt } = acceptCommand(this.#state, command);
     if (receipt.kind === "status") return { ...receipt, run: this.#asItIsNow(state, receipt.run) };
+    if (commandRules[command.kind].access === "read") return receipt;
     const accepted = receipt.kind === "accepted";
     const recorded = this.#own.runs.recordCommand({
       command,
       receipt,
+      sender: by.principal,
+      origin: { role: by.role, transport: by.transport, traceId },
       runId: this.#run.runId,
       pending: accepted,
-      ...(accepted && (command.kind === "pause" || command.kind === "resume") ? { paused: command.kind === "pause" } : {}),
+      ...(accepted && (command.kind === "pause" || command.kind === "resume") && concernsRun(command)
+        ? { paused: command.kind === "pause" }
+        : {}),
       nowMs,
-      outbox: [{ subject: "system.events.command", payload: { command: this.#ofThisRun(command), sender, receipt } }],
+      outbox: [
+        {
+          subject: "system.events.command",
+          payload: {
+            command: this.#ofThisRun(command),
+            sender: by.principal,
+            role: by.role,
+            transport: by.transport,
+            traceId,
+            receipt,
+          },
+        },
+      ],
     });
     if (!recorded.repeated) this.#state = state;
     void this.#outbox.flush();
@@ -186,6 +208,9 @@ class Kasmina {
       snapshots: decision.state,
       transitions: decision.transitions,
       appliedCommands: applied.map(({ requestId }) => requestId),
+      refusals: decision.refusals,
+      budget: budgetMovements(this.#stored, decision.state, decision.steps),
+      escalations: decision.escalations,
       outbox: [
         ...decision.transitions.map((payload): OutboxMessage => ({ subject: "system.events.seed", payload })),
         ...refused.map((payload): OutboxMessage => ({ subject: "system.events.command", payload })),
@@ -199,7 +224,7 @@ class Kasmina {
         ),
       ],
     });
-    this.#state = decision.state;
+    this.#state = this.#stored = decision.state;
     if (unansweredCompilation(decision.state) === undefined) this.#waitingSinceMs = this.#compiledSinceMs = undefined;
     this.#seeds?.follow(decision.state, decision.steps);
     this.#compilations = this.#compilations.filter(({ seedId }) => unansweredCompilation(decision.state)?.seedId === seedId);
@@ -230,9 +255,12 @@ class Kasmina {
       snapshots: state,
       transitions: [],
       appliedCommands: [],
+      refusals: [],
+      budget: budgetMovements(this.#stored, state, []),
+      escalations: [],
       outbox: [],
     });
-    this.#state = state;
+    this.#state = this.#stored = state;
     return reply;
   }
 

@@ -1,18 +1,15 @@
 /**
  * How actors ask Urza: typed assets in and out, every failure a union.
  *
- * A library that is being restarted is asked again for a short while: `missing` and `refused` are Urza's own words, or her long silence.
+ * All of it is idempotent: assets are named by their content. A library that is being restarted is asked again for a short while: `missing` and `refused` are Urza's own words, or her long silence.
  */
 import type { RequestOutcome } from "../bus/bus.ts";
 import { BlueprintIR, CompiledKernelArtifact, HostAsset } from "../contracts/assets.ts";
 import type { KernelTags } from "../contracts/characterization.ts";
-import { delay } from "../contracts/ports.ts";
-import type { InputOf, ReplyOf, RequestSubject } from "../contracts/subjects.ts";
+import type { IdempotentSubject, InputOf, ReplyOf } from "../contracts/subjects.ts";
 import type { ActorScope } from "./shell.ts";
 
 const schemas = { blueprint: BlueprintIR, host: HostAsset, kernel: CompiledKernelArtifact } as const;
-const attemptsMax = 8;
-const retryMs = 250;
 
 interface Assets {
   blueprint: BlueprintIR;
@@ -20,8 +17,8 @@ interface Assets {
   kernel: CompiledKernelArtifact;
 }
 
-/** What is needed to ask: the asker's own connection, clock, and end. */
-export type Asker = Pick<ActorScope, "bus" | "clock" | "signal">;
+/** What is needed to ask: the asker's own connection, end, and patience. */
+export type Asker = Pick<ActorScope, "bus" | "signal" | "retry">;
 
 export type Fetched<K extends keyof Assets> =
   | { readonly kind: "found"; readonly asset: Assets[K] }
@@ -29,19 +26,19 @@ export type Fetched<K extends keyof Assets> =
 export type Stored = { readonly kind: "stored"; readonly hash: string } | { readonly kind: "refused"; readonly reason: string };
 
 /** Rejects with the signal's reason when the asker ends meanwhile. */
-const ask = async <S extends RequestSubject>(
-  { bus, clock, signal }: Asker,
+const ask = async <S extends IdempotentSubject>(
+  { bus, signal, retry }: Asker,
   subject: S,
   payload: InputOf<S>,
 ): Promise<RequestOutcome<ReplyOf<S>>> => {
-  for (let attempt = 1; ; attempt += 1) {
-    signal.throwIfAborted();
+  const answered = await retry<RequestOutcome<ReplyOf<S>>>(async () => {
     const outcome = await bus.request(subject, payload);
-    signal.throwIfAborted();
-    const passing = outcome.kind === "unavailable" || outcome.kind === "timeout";
-    if (!passing || attempt >= attemptsMax) return outcome;
-    await delay(clock, retryMs, signal);
-  }
+    if (outcome.kind !== "unavailable" && outcome.kind !== "timeout") return { kind: "settled", value: outcome };
+    const { retryAfterMs: afterMs } = outcome;
+    return { kind: "again", value: outcome, ...(afterMs === undefined ? {} : { afterMs }) };
+  });
+  signal.throwIfAborted();
+  return answered;
 };
 
 export const fetchAsset = async <K extends keyof Assets>(asker: Asker, kind: K, hash: string): Promise<Fetched<K>> => {

@@ -4,11 +4,13 @@
  * N1 A durable event is acknowledged only after it is in the log.
  * N2 A log that cannot be written, on a full disk for example, is tried again until it can: the stream keeps the events meanwhile.
  * N3 An event that the log already holds is not shown again.
+ * N4 A question is answered from what this node measured; what was not measured is left out.
  */
 import type { MessageContext } from "../bus/bus.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import { schemaVersion } from "../contracts/envelope.ts";
 import { describeError } from "../contracts/errors.ts";
+import type { Performance } from "../contracts/performance.ts";
 import { delay } from "../contracts/ports.ts";
 import { type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
 import type { RunningChild } from "../supervision/spec.ts";
@@ -24,15 +26,19 @@ export interface NissaPorts {
   readonly sink: EventSink;
   /** Shown in the order of arrival; must not throw and must not wait. */
   readonly watch: (envelope: Envelope) => void;
+  /** How this node does. */
+  readonly performance: () => Performance;
 }
 
 /** Wait before a log is written again. */
 const retryMs = 1_000;
 
-const listensTo = subjectNames.filter((name) => (subjects[name].listeners as readonly string[]).includes("nissa"));
+const listensTo = subjectNames.filter(
+  (name) => (subjects[name].listeners as readonly string[]).includes("nissa") && !("reply" in subjects[name]),
+);
 
-export const startNissa = (ports: ActorPorts, { sink, watch }: NissaPorts): Promise<RunningChild> =>
-  startActor("nissa", ports, async ({ on, clock, log, signal }) => {
+export const startNissa = (ports: ActorPorts, { sink, watch, performance }: NissaPorts): Promise<RunningChild> =>
+  startActor("nissa", ports, async ({ on, answer, clock, log, signal }) => {
     const append = async (runId: string | undefined, envelope: Envelope): Promise<boolean> => {
       for (;;) {
         try {
@@ -60,6 +66,7 @@ export const startNissa = (ports: ActorPorts, { sink, watch }: NissaPorts): Prom
         watch(envelope);
       };
     for (const subject of listensTo) await on(subject, handle(subject));
+    await answer("query.performance", () => performance()); // N4
   });
 
 /** The run that an event belongs to. A command and its receipt say it each in their own place. */

@@ -1,4 +1,7 @@
-/** Sends what the database says must be sent, in order; what cannot be sent stays for the next time. */
+/**
+ * Sends what the database says must be sent, in order; what cannot be sent stays for the next time. What only another actor may publish
+ * is left to that one.
+ */
 import { createHash } from "node:crypto";
 import type { Bus } from "../bus/bus.ts";
 import type { Log } from "../contracts/ports.ts";
@@ -15,9 +18,12 @@ export interface Outbox {
 export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log: Log): Outbox => {
   let flushing: Promise<void> = Promise.resolve();
 
+  const mayPublish = (subject: SubjectName): boolean =>
+    (subjects[subject].publishers as readonly string[]).includes(bus.principal);
+
   const sendAll = async (): Promise<void> => {
     for (;;) {
-      const messages = runs.pendingOutbox(batchMessages);
+      const messages = runs.pendingOutbox(batchMessages).filter(({ subject }) => !isSubject(subject) || mayPublish(subject));
       if (messages.length === 0) return;
       for (const { id, subject, payload } of messages) {
         // One that can never be sent must not hold up those behind it.

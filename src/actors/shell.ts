@@ -6,11 +6,16 @@
  * A3 A handler that throws ends the actor; its supervisor decides what follows.
  * A4 A lost connection ends the actor.
  * A5 After `stop` or a crash the connection is closed and no handler starts.
+ * A6 What is asked while a request is handled carries that request's deadline; every request passes its subject's breaker.
  */
 import type { Bus, MessageContext } from "../bus/bus.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { Clock, Log } from "../contracts/ports.ts";
 import type { ActorName, PayloadOf, ReplyOf, RequestSubject, SubjectName } from "../contracts/subjects.ts";
+import { currentDeadlineMs, underDeadline } from "../resilience/deadline.ts";
+import { guardBus } from "../resilience/guard-bus.ts";
+import type { Resilience } from "../resilience/resilience.ts";
+import { type Attempt, withRetry } from "../resilience/retry.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import { createMailbox, type DeadLetter } from "../supervision/mailbox.ts";
 import type { ChildStats, Exit, RunningChild } from "../supervision/spec.ts";
@@ -21,6 +26,7 @@ export interface ActorPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly mailboxMessagesMax: number;
+  readonly resilience: Resilience;
   readonly onDeadLetter: (actor: ActorName, subject: string, reason: string) => void;
 }
 
@@ -40,6 +46,8 @@ export interface ActorScope {
     subject: S,
     handler: (payload: PayloadOf<S>, context: MessageContext) => ReplyOf<S> | Promise<ReplyOf<S>>,
   ): Promise<void>;
+  /** Tries an idempotent call again, within the bounds of the configuration, the deadline of the work at hand and the actor's life. */
+  retry<T>(attempt: (number: number) => Promise<Attempt<T>>): Promise<T>;
   /** Runs a task of the actor's own in its mailbox, after the messages that wait. */
   enqueue(name: string, task: () => void | Promise<void>): void;
   /** Ends the actor: as a crash with the error, or as its normal end. */
@@ -61,7 +69,8 @@ export const startActor = async (
   build: (scope: ActorScope) => Promise<void>,
 ): Promise<RunningChild> => {
   const log = ports.log.child({ actor: name });
-  const bus = await ports.connect(name);
+  const { breakers, retry } = ports.resilience;
+  const bus = guardBus(await ports.connect(name), breakers, ports.clock); // A6
   const controller = new AbortController();
   const disposers: (() => void | Promise<void>)[] = [];
   const exited = new Deferred<Exit>();
@@ -101,13 +110,13 @@ export const startActor = async (
   ); // A4
 
   /** A2: resolves when the handler is done, rejects when it never ran. */
-  const throughMailbox = <T>(subject: string, handler: () => T | Promise<T>): Promise<T> =>
+  const throughMailbox = <T>(subject: string, deadlineAtMs: number | undefined, handler: () => T | Promise<T>): Promise<T> =>
     new Promise((resolve, reject) => {
       mailbox.enqueue({
         subject,
         run: async () => {
           try {
-            resolve(await handler());
+            resolve(await underDeadline(deadlineAtMs, handler)); // A6
           } catch (error) {
             reject(error);
             throw error;
@@ -124,13 +133,18 @@ export const startActor = async (
     log,
     signal: controller.signal,
     on: async (subject, handler) => {
-      await bus.subscribe(subject, (payload, context) => throughMailbox(subject, () => handler(payload, context)));
+      await bus.subscribe(subject, (payload, context) =>
+        throughMailbox(subject, context.deadlineAtMs, () => handler(payload, context)),
+      );
     },
     answer: async (subject, handler) => {
-      await bus.respond(subject, (payload, context) => throughMailbox(subject, () => handler(payload, context)));
+      await bus.respond(subject, (payload, context) =>
+        throughMailbox(subject, context.deadlineAtMs, () => handler(payload, context)),
+      );
     },
+    retry: (attempt) => withRetry(attempt, { ...retry, signal: controller.signal, deadlineAtMs: currentDeadlineMs() }),
     enqueue: (task, run) => {
-      throughMailbox(task, run).catch((error: unknown) =>
+      throughMailbox(task, undefined, run).catch((error: unknown) =>
         log.debug("a task of the actor's own did not complete", { task, error }),
       );
     },

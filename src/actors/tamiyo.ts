@@ -1,7 +1,7 @@
 /**
  * Tamiyo, the strategic controller: judges the health of every site and asks for a repair where the evidence holds.
  *
- * Y1 A decision is told whatever came of it; a command that Kasmina refused is told as refused, with her reason.
+ * Y1 A decision is told whatever came of it; a command that was refused is told as refused, with the reason.
  * Y2 What Tamiyo remembers of a run is small, outlives her in the node, and goes into the run's checkpoints.
  * Y3 What Urabrask measured of a kind of blueprint on this machine, last, is what she knows of that kind.
  */

@@ -7,9 +7,10 @@
 
 import type { CompiledKernelArtifact, KernelKey } from "../contracts/assets.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
-import { describeError } from "../contracts/errors.ts";
+import { DeadlineError, describeError } from "../contracts/errors.ts";
 import type { InputOf } from "../contracts/subjects.ts";
 import { type CompileJobEvent, startCompileJob, stepCompileJob } from "../machines/compile-job-machine.ts";
+import { underDeadline } from "../resilience/deadline.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import type { ForgeLane } from "../workers/lane.ts";
 import { fetchAsset, storeAsset } from "./library-client.ts";
@@ -23,7 +24,8 @@ export interface TezzeretPorts {
 export const startTezzeret = (ports: ActorPorts, { forge, hashKey }: TezzeretPorts): Promise<RunningChild> =>
   startActor("tezzeret", ports, async (scope) => {
     await scope.on("compilation.blueprint.submitted", async (request, { traceId }) => {
-      const outcome = await compile(scope, forge, hashKey, request);
+      // What the library does not give by then is of no use.
+      const outcome = await underDeadline(request.deadlineAtMs, () => compile(scope, forge, hashKey, request));
       scope.signal.throwIfAborted(); // T2: what failed because the actor ends is not an outcome.
       scope.log.info("compilation", { outcome: outcome.kind, seedId: request.seedId, runId: request.runId });
       const sent = await scope.bus.publish("compilation.kernel.ready", outcome, { traceId });
@@ -74,7 +76,7 @@ const compile = async (
   const deadline = new AbortController();
   const cancel = clock.schedule(deadlineAtMs - clock.nowMs() + 1, () => {
     if (job.status === "active") step({ type: "TICK" });
-    if (job.status !== "active") deadline.abort(new Error("the deadline has passed"));
+    if (job.status !== "active") deadline.abort(new DeadlineError("the deadline has passed"));
   });
   try {
     const compiled = await forge.compile(key, host.asset.host, AbortSignal.any([deadline.signal, scope.signal]));

@@ -193,10 +193,13 @@ class Tolaria {
       this.#scope.signal.throwIfAborted();
       this.#scope.log.warn("Kasmina did not answer at a boundary", { epoch: status.epoch, attempt, reason: outcome.reason });
       const alone = result === undefined || (result.work === "host" && result.anomalies.length === 0 && !result.budgetUsed);
-      if (alone && this.#life !== "paused" && attempt > 1) return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
+      // A breaker that is open has asked often enough already.
+      const rejected = outcome.retryAfterMs !== undefined;
+      if (alone && this.#life !== "paused" && (attempt > 1 || rejected))
+        return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
       if (attempt >= this.#run.boundaryAttemptsMax)
         throw new TrainingError(`Kasmina did not answer at the boundary after window ${status.epoch}: ${outcome.reason}`);
-      await delay(this.#scope.clock, this.#run.boundaryRetryMs, this.#scope.signal);
+      await delay(this.#scope.clock, Math.max(this.#run.boundaryRetryMs, outcome.retryAfterMs ?? 0), this.#scope.signal);
     }
   }
 

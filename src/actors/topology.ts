@@ -8,9 +8,12 @@
  * ├─ forge      (one_for_one: who compiles does not need who measures)
  * │  ├─ tezzeret
  * │  └─ urabrask
- * ├─ control    (one_for_one: who grows does not need who prunes)
+ * ├─ control    (one_for_one: who grows does not need who prunes; while Gate or Warden is away a command is refused, not lost)
+ * │  ├─ gate    the one door for every command
+ * │  ├─ warden  whether a change may be
  * │  ├─ tamiyo
- * │  └─ emrakul
+ * │  ├─ emrakul
+ * │  └─ letters dead letters: kept, shown, sent again
  * └─ run:<id>   (one_for_all: Tolaria's windows and Kasmina's seeds must tell the same story)
  *    ├─ kasmina
  *    └─ tolaria
@@ -27,8 +30,11 @@ export interface ServiceStarters {
   readonly nissa: Starter;
   readonly tezzeret: Starter;
   readonly urabrask: Starter;
+  readonly gate: Starter;
+  readonly warden: Starter;
   readonly tamiyo: Starter;
   readonly emrakul: Starter;
+  readonly letters: Starter;
 }
 
 export interface RunStarters {
@@ -76,8 +82,11 @@ export const nodeTopology = (start: ServiceStarters, bounds: Bounds): Supervisor
     ),
     supervisorChild(
       supervisor("control", "one_for_one", bounds, [
+        worker("gate", start.gate, bounds),
+        worker("warden", start.warden, bounds),
         worker("tamiyo", start.tamiyo, bounds),
         worker("emrakul", start.emrakul, bounds),
+        worker("letters", start.letters, bounds),
       ]),
     ),
   ]);

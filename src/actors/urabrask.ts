@@ -10,7 +10,7 @@ import type { KernelKey } from "../contracts/assets.ts";
 import type { KernelTags } from "../contracts/characterization.ts";
 import type { CompilationOutcome } from "../contracts/compilation.ts";
 import type { ValidationConfig } from "../contracts/config-validation.ts";
-import { describeError } from "../contracts/errors.ts";
+import { DeadlineError, describeError } from "../contracts/errors.ts";
 import { kernelTags } from "../policy/kernel-tags.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import type { ForgeLane } from "../workers/lane.ts";
@@ -70,7 +70,7 @@ const measure = async (
   if (host.kind === "missing") throw new Error(`the host ${key.hostHash} is not in the library: ${host.reason}`);
   const late = new AbortController();
   const cancel = scope.clock.schedule(config.timeoutMs, () =>
-    late.abort(new Error(`the measurement took more than ${config.timeoutMs} ms (morphogenetic.validation.timeoutMs)`)),
+    late.abort(new DeadlineError(`the measurement took more than ${config.timeoutMs} ms (morphogenetic.validation.timeoutMs)`)),
   );
   try {
     const outcome = await forge.characterize(kernel, host.asset.host, config, AbortSignal.any([late.signal, scope.signal]));

@@ -3,9 +3,10 @@
  * one connection for each principal.
  *
  * O1 When `startOona` returns, every principal can connect; when it throws, nothing is left running.
- * O2 Streams and consumers are made again after every reconnection: a server that lost them gets them back.
- * O3 A durable message that was handed over too often without an answer is reported as a dead letter.
+ * O2 Streams and consumers are made again after every reconnection, and whenever one is found gone: a server that lost them gets them back.
+ * O3 A durable message that was handed over too often without an answer is reported as a dead letter, also when nobody listened at the time.
  * O4 `exited` resolves once: with the reason when the server is lost for good, or `stopped`.
+ * O5 Who does not keep up, durable or live, is told.
  */
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -13,23 +14,28 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NatsConfig } from "../contracts/config.ts";
 import { describeError, InputError } from "../contracts/errors.ts";
-import { type Clock, delay, type Entropy, type Log } from "../contracts/ports.ts";
+import type { Clock, Entropy, Log } from "../contracts/ports.ts";
+import { type PersonRole, personRoles } from "../contracts/roles.ts";
 import type { Principal } from "../contracts/subjects.ts";
+import { watchAdvisories } from "./advisories.ts";
 import type { Bus } from "./bus.ts";
 import type { DurableLimits } from "./durable-consumer.ts";
 import { newCredentials, startEmbeddedServer } from "./embedded-server.ts";
 import { findNatsServer } from "./find-server.ts";
 import { keepServer } from "./kept-server.ts";
+import { type ConsumerEvent, type HealthLimits, keepStreams } from "./kept-streams.ts";
+import { createLink } from "./link.ts";
 import { createNatsBus } from "./nats-bus.ts";
 import { type NatsConnection, openConnection, publicUrl } from "./nats-client.ts";
-import { operatorFile, readOperatorFile, removeOperatorFiles, writeOperatorFiles } from "./operator-file.ts";
-import { inboxPrefix, maxDeliveriesAdvisory } from "./permissions.ts";
+import { operatorFile, readOperatorFile, removeLoginFiles, writeLoginFiles } from "./operator-file.ts";
+import { inboxPrefix } from "./permissions.ts";
 import type { DeadLetter } from "./receiver.ts";
 import type { Credential } from "./server-config.ts";
 import { type Processes, systemProcesses } from "./server-process.ts";
-import { ensureStreams } from "./stream-admin.ts";
-import { consumerSpecs, streamNames, streamSpecs } from "./streams.ts";
+import { ensureStreams, lookAtConsumers } from "./stream-admin.ts";
+import { streamSpecs } from "./streams.ts";
 
+export type { ConsumerEvent } from "./kept-streams.ts";
 export type { DeadLetter } from "./receiver.ts";
 
 export interface BusPorts {
@@ -45,7 +51,11 @@ export interface OonaOptions extends BusPorts {
   /** Messages that wait for one subscription. */
   readonly mailboxMessagesMax?: number;
   readonly requestTimeoutMs?: number;
-  readonly onDeadLetter?: (letter: DeadLetter) => void;
+  /** Of a durable message it is awaited before the message is given up; a rejection keeps the message. */
+  readonly onDeadLetter?: (letter: DeadLetter) => void | Promise<void>;
+  /** Who does not keep up, and what had to be made again. */
+  readonly onConsumer?: (event: ConsumerEvent) => void;
+  readonly health?: HealthLimits;
   readonly durable?: Partial<DurableLimits>;
   readonly reconnectMsMax?: number;
   /** Restarts of a dead embedded server in a row before `exited` resolves. */
@@ -81,6 +91,8 @@ const durableDefaults: DurableLimits = {
   retryMsMax: 10_000,
   pullMs: 5_000,
 };
+
+const healthDefaults: HealthLimits = { healthMs: 10_000, slowMessagesMax: 10_000 };
 
 export const defaultServerFolders = (): readonly string[] => [
   fileURLToPath(new URL("../../.esper/bin", import.meta.url)),
@@ -166,55 +178,43 @@ const open = ({ url, principal, credential, reconnectMsMax }: ConnectOptions): P
     reconnectWaitMs,
   });
 
-/** O2 and O3, on a connection of the supervisor's own. */
+/** O2 and O3, on a connection of the supervisor's own. Returns what ends it. */
 const administer = async (
   connection: NatsConnection,
   server: Server,
   limits: DurableLimits,
   options: OonaOptions,
-): Promise<void> => {
+): Promise<() => Promise<void>> => {
   const { clock, log } = options;
+  const link = createLink({ connection, principal: "supervisor", clock, log });
+  link.expectEnd();
   const keepSizes = options.config.mode === "external";
   const ensure = () => ensureStreams(connection, streamSpecs(server.storageBytesMax), limits, keepSizes);
   await ensure();
-
-  const ensureAgain = async (): Promise<void> => {
-    for (let attempt = 0; attempt < 5 && !connection.isClosed(); attempt++) {
-      try {
-        return await ensure();
-      } catch (error) {
-        log.warn("the streams could not be made again", { attempt, reason: describeError(error) });
-        await delay(clock, 200 * 2 ** attempt);
-      }
-    }
-  };
-  const watch = async (): Promise<void> => {
-    for await (const status of connection.status()) if (status.type === "reconnect") await ensureAgain();
-  };
-  void watch().catch((error: unknown) => log.debug("the status of the bus ended", { reason: describeError(error) }));
-
-  const report = async (advisory: {
-    readonly consumer?: string;
-    readonly stream?: string;
-    readonly deliveries?: number;
-  }): Promise<void> => {
-    const spec = consumerSpecs.find(({ durable, stream }) => durable === advisory.consumer && stream === advisory.stream);
-    if (!spec) return;
-    const reason = `handed over ${advisory.deliveries ?? limits.deliveriesMax} times and never acknowledged`;
-    log.warn("dead letter", { principal: spec.actor, subject: spec.subject, reason });
-    options.onDeadLetter?.({ principal: spec.actor, subject: spec.subject, reason });
-  };
-  for (const stream of streamNames)
-    connection.subscribe(maxDeliveriesAdvisory(stream), {
-      callback: (error, message) => {
-        if (error) log.warn("no advisories of the stream are to be had", { stream, reason: describeError(error) });
-        else
-          void report(message.json()).catch((failure: unknown) =>
-            log.warn("an advisory could not be read", { reason: describeError(failure) }),
-          );
-      },
-    });
+  const offHealth = keepStreams({
+    link,
+    ensure,
+    look: () => lookAtConsumers(connection),
+    onConsumer: options.onConsumer ?? (() => undefined),
+    limits: { ...healthDefaults, ...options.health },
+    clock,
+    log,
+  });
+  const advisories = watchAdvisories({
+    link,
+    limits,
+    clock,
+    log,
+    tell: async (letter) => {
+      log.warn("dead letter", { principal: letter.principal, subject: letter.subject, reason: letter.reason });
+      await options.onDeadLetter?.(letter);
+    },
+  });
   await connection.flush();
+  return async () => {
+    offHealth();
+    await advisories.close();
+  };
 };
 
 /** @throws ServiceError with what to do next; InputError for a password file that cannot be read */
@@ -228,20 +228,21 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
   const openAs = (principal: Principal) =>
     open({ ...ports, url, principal, credential: server.credential(principal), reconnectMsMax });
   let admin: NatsConnection | undefined;
+  let release: (() => Promise<void>) | undefined;
   let stopping: Promise<void> | undefined;
   try {
     admin = await openAs("supervisor");
-    await administer(admin, server, limits, options);
-    const { user, password } = server.credential("operator");
-    const identity = { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
-    await writeOperatorFiles({
-      url,
-      ...identity,
-      dataDir,
-      pid: (options.processes ?? systemProcesses).ownPid,
-      startedAtMs: clock.nowMs(),
-    });
+    release = await administer(admin, server, limits, options);
+    const pid = (options.processes ?? systemProcesses).ownPid;
+    const place = { url, dataDir, pid, startedAtMs: clock.nowMs() };
+    // The one login to a server of somebody else is the operator's: its rights are that server's business.
+    for (const role of options.config.mode === "external" ? (["operator"] as const) : personRoles) {
+      const { user, password } = server.credential(role);
+      const identity = { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
+      await writeLoginFiles({ ...place, ...identity }, role);
+    }
   } catch (error) {
+    await release?.();
     await admin?.close(); // O1
     await server.stop();
     throw error;
@@ -268,11 +269,13 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
         closeMsMax,
         durable: limits,
         onDeadLetter: options.onDeadLetter ?? (() => undefined),
+        onConsumer: options.onConsumer ?? (() => undefined),
       }),
     stop: () => {
       stopping ??= Promise.resolve().then(async () => {
         await connection.close();
-        await removeOperatorFiles(dataDir);
+        await release?.();
+        await removeLoginFiles(dataDir);
         await server.stop();
       });
       return stopping;
@@ -281,27 +284,29 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
 };
 
 /**
- * The bus as the operator of a running node.
- * @param path the node's data directory, or its connection file
+ * The bus as a person at a running node: its operator, unless another role is named.
+ * @param path the node's data directory, or the connection file of that role
  * @throws ServiceError when no node runs there or it refuses the login
  */
 export const connectOperator = async (
   path: string,
   ports: BusPorts,
-  limits: { readonly payloadBytesMax?: number; readonly requestTimeoutMs?: number } = {},
+  limits: { readonly payloadBytesMax?: number; readonly requestTimeoutMs?: number; readonly role?: PersonRole } = {},
 ): Promise<Bus> => {
-  const { url, user, password } = await readOperatorFile(path);
+  const { role = "operator" } = limits;
+  const { url, user, password } = await readOperatorFile(path, role);
   const credential = { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
-  const connection = await open({ ...ports, url, principal: "operator", credential, reconnectMsMax: 2_000 });
+  const connection = await open({ ...ports, url, principal: role, credential, reconnectMsMax: 2_000 });
   return createNatsBus({
     ...ports,
     connection,
-    principal: "operator",
+    principal: role,
     payloadBytesMax: limits.payloadBytesMax ?? 8_388_608,
     mailboxMessagesMax: 10_000,
     requestTimeoutMs: limits.requestTimeoutMs ?? 5_000,
     closeMsMax,
     durable: durableDefaults,
     onDeadLetter: () => undefined,
+    onConsumer: () => undefined,
   });
 };

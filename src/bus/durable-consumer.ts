@@ -7,6 +7,7 @@
  * D4 A handler that rejects gets the message again after a growing pause; at the last delivery it becomes a dead letter.
  * D5 A message that does not fit is a dead letter at once.
  * D6 After the connection is back, or the consumer was away, it goes on by itself; duplicates may come.
+ * D7 A message becomes a dead letter before it is given up; what could not be told is handed over again, or found by the server's count.
  */
 import { describeError } from "../contracts/errors.ts";
 import { type Cancel, type Clock, delay, type Log } from "../contracts/ports.ts";
@@ -26,10 +27,10 @@ export interface DurableLimits extends DeliveryLimits {
   readonly pullMs: number;
 }
 
-/** `unfit` is a dead letter, reported by the one who found it. */
+/** `unfit`: it can never be handled. */
 export type Handled =
   | { readonly kind: "done" }
-  | { readonly kind: "unfit" }
+  | { readonly kind: "unfit"; readonly reason: string }
   | { readonly kind: "failed"; readonly reason: string };
 
 export interface DurableOptions {
@@ -42,7 +43,8 @@ export interface DurableOptions {
   /** Calls back at each reconnection. */
   readonly onReconnect: (callback: () => void) => Cancel;
   readonly handle: (message: Msg, redeliveries: number) => Promise<Handled>;
-  readonly onExhausted: (message: Msg, reason: string, deliveries: number) => void;
+  /** D7. Rejects when the dead letter could not be told. */
+  readonly onGivenUp: (message: Msg, reason: string) => Promise<void>;
 }
 
 const encoder = new TextEncoder();
@@ -80,14 +82,23 @@ export const consumeDurable = (options: DurableOptions): Subscription => {
   const work = async (message: Msg): Promise<void> => {
     const deliveries = deliveryOf(message.reply ?? "")?.deliveries ?? 1;
     const stop = keepAlive(message);
-    const handled = await options.handle(message, deliveries - 1);
-    stop();
-    if (handled.kind === "done") return settle(message, acks.done); // D2
-    if (handled.kind === "unfit") return settle(message, acks.terminate); // D5
-    if (stopping.signal.aborted) return settle(message, nak(0));
-    if (deliveries < limits.deliveriesMax) return settle(message, nak(retryMs(deliveries))); // D4
-    settle(message, acks.terminate);
-    options.onExhausted(message, handled.reason, deliveries);
+    try {
+      const handled = await options.handle(message, deliveries - 1);
+      if (handled.kind === "done") return settle(message, acks.done); // D2
+      if (handled.kind === "failed") {
+        if (stopping.signal.aborted) return settle(message, nak(0));
+        if (deliveries < limits.deliveriesMax) return settle(message, nak(retryMs(deliveries))); // D4
+      }
+      // D5
+      const reason =
+        handled.kind === "unfit" ? handled.reason : `handed over ${deliveries} times, the last time: ${handled.reason}`;
+      await options.onGivenUp(message, reason); // D7
+      settle(message, acks.terminate);
+    } catch (error) {
+      log.warn("a dead letter could not be told", { durable, reason: describeError(error) });
+    } finally {
+      stop();
+    }
   };
   const held = createSerialQueue<Msg>(heldMax, work); // D1
 

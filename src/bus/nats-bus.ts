@@ -8,6 +8,9 @@
  * B5 `publish` on a durable subject resolves with `sent` only when the message is in its stream; it is tried again, stored once.
  * B6 A request whose deadline passed while it waited is not handled.
  * B7 `closed` resolves once, when the connection is lost for good, and not after `close`.
+ * B8 A request never outlives the deadline it is given: what is left of it is the timeout, and it travels with the message.
+ * B9 A durable message is given up only after its dead letter was told.
+ * B10 A live listener that reached its bound is told as slow, once, and as recovered once half of it is free.
  */
 import { schemaVersion } from "../contracts/envelope.ts";
 import { ContractError, ServiceError } from "../contracts/errors.ts";
@@ -22,6 +25,7 @@ import {
 } from "../contracts/subjects.ts";
 import type { Bus, MessageContext, RequestOutcome, Subscription } from "./bus.ts";
 import type { DurableLimits } from "./durable-consumer.ts";
+import type { ConsumerEvent } from "./kept-streams.ts";
 import { createLink } from "./link.ts";
 import type { NatsConnection } from "./nats-client.ts";
 import { mayListen } from "./permissions.ts";
@@ -42,7 +46,8 @@ export interface NatsBusOptions {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
-  readonly onDeadLetter: (letter: DeadLetter) => void;
+  readonly onDeadLetter: (letter: DeadLetter) => void | Promise<void>;
+  readonly onConsumer: (event: ConsumerEvent) => void;
 }
 
 export const createNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
@@ -60,7 +65,7 @@ export const createNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
         description: `${principal} of an Esper node`,
       })
     : undefined;
-  const { mailboxMessagesMax, durable, onDeadLetter } = options;
+  const { mailboxMessagesMax, durable, onDeadLetter, onConsumer } = options;
   const receiver = createReceiver({
     link,
     principal,
@@ -72,6 +77,7 @@ export const createNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     clock,
     log,
     onDeadLetter,
+    onConsumer,
   });
   const subscriptions = new Set<Subscription>();
   let closing: Promise<void> | undefined;
@@ -113,6 +119,8 @@ export const createNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     principal,
     closed: link.lost, // B7
     publish: (subject, payload, send = {}) => sender.publish(subject, payload, send),
+
+    resend: (envelope, repeatId) => sender.resend(envelope, repeatId),
 
     // Payloads and replies were checked against the subject's schemas, so they are of its types.
     request: async <S extends RequestSubject>(subject: S, payload: unknown, send = {}) =>

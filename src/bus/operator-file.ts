@@ -1,14 +1,16 @@
 /**
- * The operator's connection: where the node's NATS server is and how to log in, in files that only the owner reads.
+ * People's connections: where the node's NATS server is and how to log in, one for each role, in files that only the owner reads.
  *
  * `operator.json` is for `esper ctl`. `operator.context.json` has the form of a context of the `nats` command line: copy it to
  * `~/.config/nats/context/esper.json`, then `nats --context esper sub 'system.events.>'`. Without it:
  * `nats --server nats://USER:PASSWORD@HOST:PORT request control.kasmina.commands '{"requestId":"1","kind":"status"}'`.
+ * The other roles' files are named for them, and they name themselves in the subject: `control.kasmina.commands.observer`.
  */
 import { readFile, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { describeError, ServiceError } from "../contracts/errors.ts";
+import { type PersonRole, personRoles } from "../contracts/roles.ts";
 import { inboxPrefix } from "./permissions.ts";
 import { writePrivateFile } from "./private-file.ts";
 
@@ -23,32 +25,34 @@ export const OperatorConnection = z.strictObject({
 });
 export type OperatorConnection = z.infer<typeof OperatorConnection>;
 
-export const operatorFile = (dataDir: string): string => resolve(dataDir, "operator.json");
-const contextFile = (dataDir: string): string => resolve(dataDir, "operator.context.json");
+const loginFile = (dataDir: string, role: PersonRole): string => resolve(dataDir, `${role}.json`);
+const contextFile = (dataDir: string, role: PersonRole): string => resolve(dataDir, `${role}.context.json`);
+export const operatorFile = (dataDir: string): string => loginFile(dataDir, "operator");
 
-export const writeOperatorFiles = async (connection: OperatorConnection): Promise<string> => {
+export const writeLoginFiles = async (connection: OperatorConnection, role: PersonRole): Promise<void> => {
   const { url, user = "", password = "", dataDir } = connection;
-  const context = { description: `Esper node at ${dataDir}`, url, user, password, inbox_prefix: inboxPrefix("operator") };
-  const file = operatorFile(dataDir);
-  await writePrivateFile(contextFile(dataDir), `${JSON.stringify(context, null, 2)}\n`);
-  await writePrivateFile(file, `${JSON.stringify(connection, null, 2)}\n`);
-  return file;
+  const description = `Esper node at ${dataDir}, as ${role}`;
+  const context = { description, url, user, password, inbox_prefix: inboxPrefix(role) };
+  await writePrivateFile(contextFile(dataDir, role), `${JSON.stringify(context, null, 2)}\n`);
+  await writePrivateFile(loginFile(dataDir, role), `${JSON.stringify(connection, null, 2)}\n`);
 };
 
-export const removeOperatorFiles = async (dataDir: string): Promise<void> => {
-  await Promise.all([operatorFile(dataDir), contextFile(dataDir)].map((file) => rm(file, { force: true })));
+export const removeLoginFiles = async (dataDir: string): Promise<void> => {
+  const files = personRoles.flatMap((role) => [loginFile(dataDir, role), contextFile(dataDir, role)]);
+  await Promise.all(files.map((file) => rm(file, { force: true })));
 };
 
 /**
  * @param path the node's data directory, or the file itself
+ * @param role whose file is read in a data directory
  * @throws ServiceError when there is none, or it is damaged
  */
-export const readOperatorFile = async (path: string): Promise<OperatorConnection> => {
+export const readOperatorFile = async (path: string, role: PersonRole = "operator"): Promise<OperatorConnection> => {
   const folder = await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   );
-  const file = folder ? join(path, "operator.json") : path;
+  const file = folder ? join(path, `${role}.json`) : path;
   let text: string;
   try {
     text = await readFile(file, "utf8");

@@ -1,14 +1,16 @@
 /**
  * Who may say and hear what, as the NATS server enforces it: allow-lists generated from the subject table. Pure.
  *
- * P1 A principal publishes only the subjects whose `publishers` name it; the observer publishes none.
+ * P1 A principal publishes only the subjects whose `publishers` name it; a vouched one under its own name alone.
  * P2 It subscribes only the subjects whose `listeners` name it; an actor hears a durable subject through its own consumer alone.
  * P3 Nobody hears the inbox of another principal.
  * P4 An answer may go to the reply subject of a message that was received, once, and nowhere else.
  * P5 Of JetStream an actor reaches its own consumers; streams and consumers are made by the supervisor alone.
+ * P6 The supervisor, who keeps the dead letters, may put a message of any durable subject there again, as its sender sent it.
  */
 import { type Principal, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
-import { consumerSpecs, isActor, streamNames, streamOf } from "./streams.ts";
+import { advisoryConsumer, consumerSpecs, isActor, streamNames, streamOf } from "./streams.ts";
+import { wireListens, wirePublishes } from "./vouched.ts";
 
 export interface SubjectRule {
   readonly allow: readonly string[];
@@ -36,34 +38,42 @@ const verbs = ["PING", "INFO", "STATS"] as const;
 
 const responses = { max: 1, expiresSeconds: 600 } as const;
 
+/** P6 */
+export const mayResend = (principal: Principal, subject: SubjectName): boolean =>
+  principal === "supervisor" && streamOf(subject) !== undefined;
+
+const consumerCalls = ({ stream, durable }: { readonly stream: string; readonly durable: string }): string[] => [
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
+  `$JS.ACK.${stream}.${durable}.>`, // P5
+];
+
 const consumerApi = (principal: Principal): string[] =>
-  consumerSpecs
-    .filter(({ actor }) => actor === principal)
-    .flatMap(({ stream, durable }) => [
-      `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
-      `$JS.ACK.${stream}.${durable}.>`, // P5
-    ]);
+  consumerSpecs.filter(({ actor }) => actor === principal).flatMap(consumerCalls);
 
 const adminApi = (): string[] => [
   "$JS.API.INFO",
+  ...consumerCalls(advisoryConsumer),
+  ...subjectNames.filter((subject) => mayResend("supervisor", subject)),
   ...streamNames.flatMap((stream) => [
     ...["CREATE", "UPDATE", "INFO"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
     `$JS.API.STREAM.MSG.GET.${stream}`,
     `$JS.API.CONSUMER.CREATE.${stream}.>`,
     `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.>`,
     `$JS.API.CONSUMER.INFO.${stream}.>`,
+    `$JS.API.CONSUMER.LIST.${stream}`,
   ]),
 ];
-
-/** Where the server tells of messages that were handed over too often. */
-export const maxDeliveriesAdvisory = (stream: string): string => `$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.${stream}.>`;
 
 /**
  * @param principals everybody with a user on the server: the inboxes of the others are closed to this one
  */
 export const permissionsOf = (principal: Principal, principals: readonly Principal[]): Permissions => {
-  const publishes = subjectNames.filter((subject) => mayPublish(principal, subject)); // P1
-  const listens = subjectNames.filter((subject) => mayListen(principal, subject) && !(isActor(principal) && streamOf(subject))); // P2
+  const publishes = subjectNames
+    .filter((subject) => mayPublish(principal, subject))
+    .flatMap((subject) => wirePublishes(subject, principal)); // P1
+  const listens = subjectNames
+    .filter((subject) => mayListen(principal, subject) && !(isActor(principal) && streamOf(subject)))
+    .flatMap(wireListens); // P2
   if (!isActor(principal))
     return {
       publish: { allow: [...publishes, ...verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])], deny: [] },
@@ -82,7 +92,6 @@ export const permissionsOf = (principal: Principal, principals: readonly Princip
         ...listens,
         `${inboxPrefix(principal)}.>`, // P3
         ...verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.${principal}`, `$SRV.${verb}.${principal}.*`]),
-        ...(admin ? streamNames.map(maxDeliveriesAdvisory) : []),
       ],
       deny: [],
     },

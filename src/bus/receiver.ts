@@ -1,24 +1,29 @@
-/** The receiving half of a bus: live, durable and answered subjects. B2, B4 and B6 of nats-bus.ts are kept here. */
+/** The receiving half of a bus: live, durable and answered subjects. B2, B4, B6, B9 and B10 of nats-bus.ts are kept here. */
 import type { Envelope } from "../contracts/envelope.ts";
 import { ContractError, describeError, ServiceError } from "../contracts/errors.ts";
 import type { Clock, Log } from "../contracts/ports.ts";
 import { type Principal, type SubjectName, subjects } from "../contracts/subjects.ts";
 import type { MessageContext, Subscription } from "./bus.ts";
 import { consumeDurable, type DurableLimits, type Handled } from "./durable-consumer.ts";
+import type { ConsumerEvent } from "./kept-streams.ts";
 import type { Link } from "./link.ts";
 import type { Msg, ServiceMsg } from "./nats-client.ts";
 import type { Identifiers } from "./sender.ts";
 import { createSerialQueue } from "./serial-queue.ts";
 import type { ServiceHost } from "./service-host.ts";
 import { durableName, isActor, type StreamName } from "./streams.ts";
+import { isVouched, senderOf, wireListens } from "./vouched.ts";
 import {
   bareBody,
   checkReply,
   decodeMessage,
+  deliveryOf,
   encodeMessage,
   type FailureKind,
   failureBody,
   failureCodes,
+  type Incoming,
+  rawText,
   traceIdOf,
 } from "./wire.ts";
 
@@ -29,6 +34,16 @@ export interface DeadLetter {
   readonly subject: string;
   readonly reason: string;
   readonly envelope?: Envelope;
+  /** Where the stream holds it, or held it; left out for a live message and a request. */
+  readonly place?: StreamPlace;
+  /** The beginning of a message that is no envelope. */
+  readonly raw?: string;
+}
+
+export interface StreamPlace {
+  readonly stream: StreamName;
+  readonly sequence: number;
+  readonly deliveries: number;
 }
 
 /** Gets a payload that fits the subject's schema. */
@@ -44,7 +59,9 @@ export interface ReceiverOptions {
   readonly identifiers: Identifiers;
   readonly clock: Clock;
   readonly log: Log;
-  readonly onDeadLetter: (letter: DeadLetter) => void;
+  /** Of a durable message it is awaited before the message is given up; a rejection keeps the message. */
+  readonly onDeadLetter: (letter: DeadLetter) => void | Promise<void>;
+  readonly onConsumer: (event: ConsumerEvent) => void;
 }
 
 export interface Receiver {
@@ -55,11 +72,12 @@ export interface Receiver {
 
 const headerLengthMax = 1_000;
 
-const contextOf = ({ id, sender, sentAtMs, traceId }: Envelope, redeliveries: number): MessageContext => ({
+const contextOf = ({ id, sender, sentAtMs, traceId, deadlineAtMs }: Envelope, redeliveries: number): MessageContext => ({
   id,
   sender,
   sentAtMs,
   traceId,
+  ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
   redeliveries,
 });
 
@@ -69,17 +87,41 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
 
   const deadLetter = (subject: SubjectName, reason: string, envelope?: Envelope): void => {
     log.warn("dead letter", { principal, subject, reason, id: envelope?.id });
-    options.onDeadLetter({ principal, subject, reason, ...(envelope ? { envelope } : {}) });
+    void options.onDeadLetter({ principal, subject, reason, ...(envelope ? { envelope } : {}) });
   };
 
-  const decode = (subject: SubjectName, message: Msg | ServiceMsg) =>
-    decodeMessage(subject, message.data, () => {
+  /** B9 */
+  const giveUp = async (subject: SubjectName, stream: StreamName, message: Msg, reason: string): Promise<void> => {
+    const { envelope } = decode(subject, message);
+    const { deliveries = 0, sequence = 0 } = deliveryOf(message.reply ?? "") ?? {};
+    log.warn("dead letter", { principal, subject, reason, id: envelope?.id });
+    await options.onDeadLetter({
+      principal,
+      subject,
+      reason,
+      place: { stream, sequence, deliveries },
+      ...(envelope ? { envelope } : { raw: rawText(message.data) }),
+    });
+  };
+
+  const decode = (subject: SubjectName, message: Msg | ServiceMsg): Incoming => {
+    const vouched = senderOf(subject, message.subject);
+    if (vouched.kind === "unknown")
+      return { kind: "unfit", reason: `expected a login that may send on ${subject}, got ${vouched.name}`, bare: true };
+    const bareFields = () => {
       const id = identifiers.nextId();
       return { id, sentAtMs: clock.nowMs(), traceId: traceIdOf(message.headers?.get("traceparent")) ?? identifiers.traceId(id) };
-    });
+    };
+    return decodeMessage(subject, message.data, bareFields, vouched.kind === "known" ? vouched.principal : undefined);
+  };
 
   const live: Receiver["live"] = async (subject, handler) => {
+    let dropped = 0;
     const queue = createSerialQueue<Msg>(mailboxMessagesMax, async (message) => {
+      if (dropped > 0 && queue.size <= mailboxMessagesMax / 2) {
+        options.onConsumer({ kind: "recovered", principal, subject, waiting: queue.size, dropped }); // B10
+        dropped = 0;
+      }
       const decoded = decode(subject, message);
       if (decoded.kind === "unfit") return deadLetter(subject, decoded.reason, decoded.envelope); // B2
       try {
@@ -93,7 +135,11 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
     const subscription = connection.subscribe(subject, {
       callback: (error, message) => {
         if (error) refused = error;
-        else if (!queue.push(message) && open) deadLetter(subject, `more than ${mailboxMessagesMax} messages wait`); // B4
+        else if (!queue.push(message) && open) {
+          if (dropped === 0) options.onConsumer({ kind: "slow", principal, subject, waiting: queue.size, dropped: 1 }); // B10
+          dropped++;
+          deadLetter(subject, `more than ${mailboxMessagesMax} messages wait`); // B4
+        }
       },
     });
     await connection.flush();
@@ -115,10 +161,7 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
     if (!isActor(principal)) throw new ContractError(`expected an actor to consume ${subject}, got ${principal}`, { subject });
     const handle = async (message: Msg, redeliveries: number): Promise<Handled> => {
       const decoded = decode(subject, message);
-      if (decoded.kind === "unfit") {
-        deadLetter(subject, decoded.reason, decoded.envelope); // B2
-        return { kind: "unfit" };
-      }
+      if (decoded.kind === "unfit") return { kind: "unfit", reason: decoded.reason }; // B2
       try {
         await handler(decoded.payload, contextOf(decoded.envelope, redeliveries));
         return { kind: "done" };
@@ -126,11 +169,10 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
         return { kind: "failed", reason: describeError(error) };
       }
     };
-    const onExhausted = (message: Msg, reason: string, deliveries: number): void =>
-      deadLetter(subject, `handed over ${deliveries} times, the last time: ${reason}`, decode(subject, message).envelope);
+    const onGivenUp = (message: Msg, reason: string): Promise<void> => giveUp(subject, stream, message, reason);
     const place = { stream, durable: durableName(principal, subject) };
     const { onReconnect } = link;
-    return consumeDurable({ connection, ...place, limits: options.durable, clock, log, onReconnect, handle, onExhausted });
+    return consumeDurable({ connection, ...place, limits: options.durable, clock, log, onReconnect, handle, onGivenUp });
   };
 
   const requests: Receiver["requests"] = async (subject, handler) => {
@@ -149,7 +191,9 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
     const serve = async (message: ServiceMsg): Promise<void> => {
       const decoded = decode(subject, message);
       if (decoded.kind === "unfit") {
-        deadLetter(subject, decoded.reason, decoded.envelope); // B2
+        // B2. What people send is refused to their face; as dead letters it could drown the events of the node.
+        if (isVouched(subject)) log.info("refused a message", { subject: message.subject, reason: decoded.reason });
+        else deadLetter(subject, decoded.reason, decoded.envelope);
         return refuse(message, "invalid", decoded.reason, decoded.requestId);
       }
       const { envelope, payload, bare } = decoded;
@@ -187,10 +231,12 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
       if (!queue.push(message)) refuse(message, "unavailable", `more than ${mailboxMessagesMax} requests wait at ${principal}`); // B4
     };
     const { about } = subjects[subject];
-    await services.add({ subject, about, handler: enqueue, stats: () => ({ ...stats, waiting: queue.size }) });
+    const wireSubjects = wireListens(subject);
+    for (const wireSubject of wireSubjects)
+      await services.add({ subject: wireSubject, about, handler: enqueue, stats: () => ({ ...stats, waiting: queue.size }) });
     return {
       close: async () => {
-        await services.remove(subject);
+        for (const wireSubject of wireSubjects) await services.remove(wireSubject);
         for (const message of queue.close()) refuse(message, "unavailable", `${principal} stops answering ${subject}`);
         await queue.idle();
       },

@@ -1,13 +1,15 @@
-/** The sending half of a bus: checks, wraps, sends. B1, B3 and B5 of nats-bus.ts are kept here. */
+/** The sending half of a bus: checks, wraps, sends. B1, B3, B5 and B8 of nats-bus.ts are kept here. */
 import { createHash } from "node:crypto";
+import type { Envelope } from "../contracts/envelope.ts";
 import { describeError } from "../contracts/errors.ts";
 import { type Clock, delay, type Entropy } from "../contracts/ports.ts";
-import type { Principal, SubjectName } from "../contracts/subjects.ts";
+import { type Principal, type SubjectName, subjectNames } from "../contracts/subjects.ts";
 import type { PublishOutcome, RequestOutcome, SendOptions } from "./bus.ts";
 import { type Link, LostWhileAsking } from "./link.ts";
 import { answerFailure, clientFailure, headers, type MsgHdrs } from "./nats-client.ts";
-import { mayPublish } from "./permissions.ts";
+import { mayPublish, mayResend } from "./permissions.ts";
 import { streamOf } from "./streams.ts";
+import { sentAs } from "./vouched.ts";
 import { checkPayload, decodeReply, encodeMessage, failureKind, traceparent } from "./wire.ts";
 
 export interface Identifiers {
@@ -51,12 +53,14 @@ export interface Sender {
   publish(subject: SubjectName, payload: unknown, send: SendOptions): Promise<PublishOutcome>;
   /** The value of a reply fits the subject's reply schema. */
   request(subject: SubjectName, payload: unknown, send: SendOptions): Promise<RequestOutcome<unknown>>;
+  resend(envelope: Envelope, repeatId: string): Promise<PublishOutcome>;
 }
 
 interface Outgoing {
   readonly kind: "outgoing";
   readonly body: Uint8Array;
   readonly headers: MsgHdrs;
+  /** What the stream knows the message by. */
   readonly id: string;
 }
 
@@ -116,7 +120,7 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
     for (;;) {
       const leftMs = untilMs - clock.monotonicMs();
       try {
-        return await link.ask(subject, message.body, { timeoutMs: leftMs, headers: message.headers });
+        return await link.ask(sentAs(subject, principal), message.body, { timeoutMs: leftMs, headers: message.headers });
       } catch (error) {
         const again = clientFailure(error) === "no_responders" && link.settling() && leftMs > attemptPauseMs;
         if (!again) throw error;
@@ -133,19 +137,36 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
       // The client would keep what it cannot send without bound.
       if (!link.connected()) return { kind: "failed", reason: "the bus is disconnected" };
       try {
-        link.connection.publish(subject, message.body, { headers: message.headers });
+        link.connection.publish(sentAs(subject, principal), message.body, { headers: message.headers });
         return { kind: "sent" };
       } catch (error) {
         return { kind: "failed", reason: describeError(error) }; // B3
       }
     },
 
+    resend: async (envelope, repeatId) => {
+      const { id, sender, sentAtMs, traceId, payload } = envelope;
+      const subject = subjectNames.find((name) => name === envelope.subject);
+      if (subject === undefined || !mayResend(principal, subject))
+        return { kind: "failed", reason: `denied: ${principal} may not send a message on ${envelope.subject} again` };
+      const checked = checkPayload(subject, payload);
+      if (checked.kind === "unfit") return { kind: "failed", reason: `invalid: ${checked.reason}` };
+      const encoded = encodeMessage({ id, subject, sender, sentAtMs, traceId }, payload, bytesMax);
+      if (encoded.kind === "unfit") return { kind: "failed", reason: `invalid: ${encoded.reason}` };
+      const repeated = `${id}:${repeatId}`;
+      const message = { body: encoded.value, headers: identifiers.traceHeaders(traceId, repeated), id: repeated };
+      return store(subject, { kind: "outgoing", ...message }, requestTimeoutMs);
+    },
+
     request: async (subject, payload, send) => {
-      const timeoutMs = send.timeoutMs ?? requestTimeoutMs;
+      const nowMs = clock.nowMs();
+      const timeoutMs = Math.min(send.timeoutMs ?? requestTimeoutMs, (send.deadlineAtMs ?? Number.POSITIVE_INFINITY) - nowMs); // B8
       const untilMs = clock.monotonicMs() + timeoutMs;
-      const message = prepare(subject, payload, send, clock.nowMs() + timeoutMs);
+      const message = prepare(subject, payload, send, nowMs + timeoutMs);
       if (message.kind !== "outgoing") return message;
-      if (!(await link.whenConnected(untilMs))) return { kind: "unavailable", reason: `the bus of ${principal} is disconnected` };
+      if (timeoutMs <= 0) return { kind: "timeout", reason: `the deadline had passed before ${subject} was asked` };
+      if (!(await link.whenConnected(untilMs)))
+        return { kind: "unavailable", reason: `the bus of ${principal} is disconnected`, absent: true };
       try {
         const answer = await ask(subject, message, untilMs);
         const failure = answerFailure(answer);
@@ -157,7 +178,7 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
         if (failure === "timeout") return { kind: "timeout", reason: `no answer on ${subject} within ${timeoutMs} ms` };
         if (error instanceof LostWhileAsking) return { kind: "timeout", reason: `no answer on ${subject}: ${error.message}` };
         if (failure === "denied") return { kind: "denied", reason: `the server does not let ${principal} send on ${subject}` };
-        if (failure === "no_responders") return { kind: "unavailable", reason: `nobody answers on ${subject}` };
+        if (failure === "no_responders") return { kind: "unavailable", reason: `nobody answers on ${subject}`, absent: true };
         return { kind: "unavailable", reason: describeError(error) }; // B3
       }
     },

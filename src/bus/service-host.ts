@@ -5,6 +5,7 @@
 import type { NatsConnection, Service, ServiceMsg } from "./nats-client.ts";
 
 export interface EndpointSpec {
+  /** May hold `*` for one token. */
   readonly subject: string;
   readonly about: string;
   /** Called for each request; answers through the message, at any later time. */
@@ -26,7 +27,7 @@ export interface ServiceOptions {
   readonly description: string;
 }
 
-const endpointName = (subject: string): string => subject.replaceAll(".", "-");
+const endpointName = (subject: string): string => subject.replaceAll(".", "-").replaceAll("*", "any");
 
 export const startServiceHost = async ({ connection, name, version, description }: ServiceOptions): Promise<ServiceHost> => {
   const endpoints = new Map<string, EndpointSpec>();

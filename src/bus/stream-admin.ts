@@ -1,5 +1,6 @@
 /** Makes the streams and durable consumers what the table says. May be repeated at any time; nothing kept is lost by it. */
 import { describeError, ServiceError } from "../contracts/errors.ts";
+import type { ConsumerLook } from "./kept-streams.ts";
 import {
   AckPolicy,
   type ConsumerConfig,
@@ -12,7 +13,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "./nats-client.ts";
-import { type ConsumerSpec, consumerSpecs, type StreamSpec } from "./streams.ts";
+import { advisoryConsumer, consumerSpecs, type StreamSpec, streamNames } from "./streams.ts";
 
 export interface DeliveryLimits {
   /** A message that is neither acknowledged nor kept alive for this long is handed over again. */
@@ -35,10 +36,22 @@ const streamConfig = (spec: StreamSpec) =>
     duplicate_window: nanos(spec.duplicateWindowMs),
   }) satisfies Partial<StreamConfig>;
 
-const consumerConfig = (spec: ConsumerSpec, limits: DeliveryLimits) =>
+/** A consumer and what it takes of its stream. */
+interface Wanted {
+  readonly stream: string;
+  readonly durable: string;
+  readonly filter: string;
+}
+
+const wantedConsumers: readonly Wanted[] = [
+  ...consumerSpecs.map(({ stream, durable, subject }) => ({ stream, durable, filter: subject })),
+  advisoryConsumer,
+];
+
+const consumerConfig = (spec: Wanted, limits: DeliveryLimits) =>
   ({
     durable_name: spec.durable,
-    filter_subject: spec.subject,
+    filter_subject: spec.filter,
     ack_policy: AckPolicy.Explicit,
     ack_wait: nanos(limits.ackWaitMs),
     max_deliver: limits.deliveriesMax,
@@ -55,12 +68,13 @@ const notFound = (error: unknown): undefined => {
   throw error;
 };
 
-const ensureStream = async (manager: JetStreamManager, spec: StreamSpec, keepSizes: boolean): Promise<void> => {
+/** True when it had to be made. */
+const ensureStream = async (manager: JetStreamManager, spec: StreamSpec, keepSizes: boolean): Promise<boolean> => {
   const wanted = streamConfig(spec);
   const found = await manager.streams.info(spec.name).catch(notFound);
   if (!found) {
     await manager.streams.add(wanted);
-    return;
+    return true;
   }
   const { max_bytes, max_age } = found.config;
   const config = keepSizes ? { ...wanted, max_bytes, max_age } : wanted;
@@ -69,19 +83,23 @@ const ensureStream = async (manager: JetStreamManager, spec: StreamSpec, keepSiz
       `expected the stream ${spec.name} with retention ${config.retention}, found ${found.config.retention}, which cannot be changed. Delete that stream, or use another server.`,
     );
   if (differs(config, found.config)) await manager.streams.update(spec.name, config);
+  return false;
 };
 
-const ensureConsumer = async (manager: JetStreamManager, spec: ConsumerSpec, limits: DeliveryLimits): Promise<void> => {
+/** True when it had to be made. */
+const ensureConsumer = async (manager: JetStreamManager, spec: Wanted, limits: DeliveryLimits): Promise<boolean> => {
   const config = consumerConfig(spec, limits);
   const found = await manager.consumers.info(spec.stream, spec.durable).catch(notFound);
   if (!found) await manager.consumers.add(spec.stream, config);
   else if (differs(config, found.config))
     await manager.consumers.update(spec.stream, spec.durable, { ack_wait: config.ack_wait, max_deliver: config.max_deliver });
+  return !found;
 };
 
 /**
  * @param connection of a principal that may: the supervisor, or the user of an external server
  * @param keepSizes leave the bounds of streams that are there already: on a shared server they are its owner's choice
+ * @returns the names of what had to be made
  * @throws ServiceError
  */
 export const ensureStreams = async (
@@ -89,11 +107,14 @@ export const ensureStreams = async (
   streams: readonly StreamSpec[],
   limits: DeliveryLimits,
   keepSizes: boolean,
-): Promise<void> => {
+): Promise<readonly string[]> => {
+  const made: string[] = [];
   try {
     const manager = await connection.jetstreamManager({ checkAPI: false, timeout: requestMsMax });
-    for (const spec of streams) await ensureStream(manager, spec, keepSizes);
-    for (const spec of consumerSpecs) await ensureConsumer(manager, spec, limits);
+    for (const spec of streams) if (await ensureStream(manager, spec, keepSizes)) made.push(spec.name);
+    for (const spec of wantedConsumers)
+      if (await ensureConsumer(manager, spec, limits)) made.push(`${spec.stream}/${spec.durable}`);
+    return made;
   } catch (error) {
     if (error instanceof ServiceError) throw error;
     throw new ServiceError(
@@ -102,4 +123,28 @@ export const ensureStreams = async (
       { cause: error },
     );
   }
+};
+
+/**
+ * How many messages wait for each actor's durable consumers: those not handed over yet and those not acknowledged.
+ * @returns undefined when a consumer or stream that should be there is gone
+ */
+export const lookAtConsumers = async (connection: NatsConnection): Promise<readonly ConsumerLook[] | undefined> => {
+  const manager = await connection.jetstreamManager({ checkAPI: false, timeout: requestMsMax });
+  const waiting = new Map<string, number>();
+  for (const stream of streamNames) {
+    try {
+      for await (const { name, num_pending, num_ack_pending } of manager.consumers.list(stream))
+        waiting.set(`${stream}/${name}`, num_pending + num_ack_pending);
+    } catch (error) {
+      notFound(error);
+      return undefined;
+    }
+  }
+  if (wantedConsumers.some(({ stream, durable }) => !waiting.has(`${stream}/${durable}`))) return undefined;
+  return consumerSpecs.map(({ stream, durable, actor, subject }) => ({
+    principal: actor,
+    subject,
+    waiting: waiting.get(`${stream}/${durable}`) ?? 0,
+  }));
 };

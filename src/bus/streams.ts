@@ -1,12 +1,12 @@
 /** What JetStream keeps, for how long, and which durable consumers there are: all of it follows from the subject table. Pure. */
 import { type ActorName, actorNames, type Principal, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
 
-export const streamNames = ["EVENTS", "COMPILATION", "REPORTS"] as const;
+export const streamNames = ["EVENTS", "COMPILATION", "REPORTS", "DEAD_LETTERS"] as const;
 export type StreamName = (typeof streamNames)[number];
 
 export interface StreamSpec {
   readonly name: StreamName;
-  readonly subjects: readonly SubjectName[];
+  readonly subjects: readonly string[];
   /**
    * `limits` keeps messages until the bounds push them out. `work-queue` keeps one until its only listening actor has
    * acknowledged it; several nodes that host this actor share the work.
@@ -34,7 +34,22 @@ const rules = {
   EVENTS: { share: 0.5, ageMsMax: 7 * dayMs, retention: "limits", whenFull: "drop-oldest" },
   COMPILATION: { share: 0.2, ageMsMax: dayMs, retention: "work-queue", whenFull: "refuse" },
   REPORTS: { share: 0.2, ageMsMax: 30 * dayMs, retention: "limits", whenFull: "drop-oldest" },
+  DEAD_LETTERS: { share: 0.05, ageMsMax: 30 * dayMs, retention: "limits", whenFull: "drop-oldest" },
 } as const satisfies Record<StreamName, { share: number; ageMsMax: number } & Pick<StreamSpec, "retention" | "whenFull">>;
+
+/**
+ * Where the server tells of messages that were handed over too often, or that their consumer gave up. The advisories are kept in a
+ * stream like any other message, so that none is missed while nobody listens.
+ */
+export const deadLetterAdvisories = (stream: StreamName): readonly string[] =>
+  ["MAX_DELIVERIES", "MSG_TERMINATED"].map((kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${stream}.*`);
+
+/** The supervisor's consumer of the advisories. */
+export const advisoryConsumer = {
+  stream: "DEAD_LETTERS",
+  durable: "supervisor-advisories",
+  filter: "$JS.EVENT.ADVISORY.CONSUMER.>",
+} as const;
 
 export const streamOf = (subject: SubjectName): StreamName | undefined => {
   const entry: { readonly about: string; readonly stream?: StreamName } = subjects[subject];
@@ -50,7 +65,10 @@ export const durableName = (actor: ActorName, subject: SubjectName): string => `
 export const streamSpecs = (storageBytesMax: number): readonly StreamSpec[] =>
   streamNames.map((name) => ({
     name,
-    subjects: subjectNames.filter((subject) => streamOf(subject) === name),
+    subjects: [
+      ...subjectNames.filter((subject) => streamOf(subject) === name),
+      ...(name === advisoryConsumer.stream ? streamNames.flatMap(deadLetterAdvisories) : []),
+    ],
     retention: rules[name].retention,
     whenFull: rules[name].whenFull,
     bytesMax: Math.max(1, Math.floor(storageBytesMax * rules[name].share)),

@@ -5,6 +5,7 @@
  * the operator and is answered bare.
  */
 import type { z } from "zod";
+import { rawLengthMax } from "../contracts/dead-letter.ts";
 import { Envelope, schemaVersion } from "../contracts/envelope.ts";
 import { describeError } from "../contracts/errors.ts";
 import { type Principal, type SubjectName, subjects } from "../contracts/subjects.ts";
@@ -85,11 +86,15 @@ export const traceIdOf = (header: string | undefined): string | undefined =>
 const takesBare = (subject: SubjectName): boolean =>
   "reply" in subjects[subject] && (subjects[subject].publishers as readonly Principal[]).includes("operator");
 
-/** @param bareFields the envelope for a bare payload: its id, time and trace are the receiver's */
+/**
+ * @param bareFields the envelope for a bare payload: its id, time and trace are the receiver's
+ * @param vouched whom the server vouches for as the sender: the envelope must say the same
+ */
 export const decodeMessage = (
   subject: SubjectName,
   data: Uint8Array,
   bareFields: () => Pick<EnvelopeFields, "id" | "sentAtMs" | "traceId">,
+  vouched?: Principal,
 ): Incoming => {
   let value: unknown;
   try {
@@ -98,11 +103,16 @@ export const decodeMessage = (
     return { kind: "unfit", reason: `expected JSON on ${subject}: ${describeError(error)}`, bare: takesBare(subject) };
   }
   if (takesBare(subject) && isObject(value) && !("schemaVersion" in value)) {
-    const envelope: Envelope = { ...bareFields(), subject, sender: "operator", schemaVersion, payload: value };
+    const envelope: Envelope = { ...bareFields(), subject, sender: vouched ?? "operator", schemaVersion, payload: value };
     return decodePayload(subject, envelope, true);
   }
   const parsed = check(Envelope, value, `the envelope on ${subject}`);
   if (parsed.kind === "unfit") return { ...parsed, bare: false };
+  const { sender } = parsed.value;
+  if (vouched !== undefined && sender !== vouched) {
+    const reason = `expected ${vouched} as the sender of what ${vouched} sends on ${subject}, the envelope says ${sender}`;
+    return { kind: "unfit", reason, bare: false, envelope: parsed.value };
+  }
   return decodePayload(subject, parsed.value, false);
 };
 
@@ -134,6 +144,10 @@ export const decodeReply = (subject: SubjectName, data: Uint8Array): Checked<unk
   const envelope = check(Envelope, value, `the envelope of the reply on ${subject}`);
   return envelope.kind === "unfit" ? envelope : checkReply(subject, envelope.value.payload);
 };
+
+/** The beginning of a message that is no envelope, for a person to look at. */
+export const rawText = (data: Uint8Array): string =>
+  new TextDecoder().decode(data.subarray(0, rawLengthMax)).slice(0, rawLengthMax);
 
 /** Why a request was not answered, as the service error code of the NATS services framework (ADR-32). */
 export const failureCodes = { invalid: 400, denied: 403, timeout: 408, failed: 500, unavailable: 503 } as const;

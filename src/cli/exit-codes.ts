@@ -13,6 +13,8 @@ export const exitCodes = [
   { code: 130, meaning: "interrupted by Ctrl-C" },
 ] as const;
 
+/** As for a damaged file: what is stored is not what was written. */
+export const exitCodeBroken = 4;
 export const exitCodeRefused = 7;
 export const exitCodeInterrupted = 130;
 

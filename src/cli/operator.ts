@@ -1,8 +1,10 @@
-/** Asking a running node over NATS, as its operator. */
+/** Asking a running node over NATS, as its operator or in another role. */
 import { type BusPorts, connectOperator } from "../bus/create.ts";
 import { type CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
 import { ContractError, InputError, ServiceError } from "../contracts/errors.ts";
 import { silentLog } from "../contracts/ports.ts";
+import type { PersonRole } from "../contracts/roles.ts";
+import type { InputOf, ReplyOf, RequestSubject } from "../contracts/subjects.ts";
 import type { CliContext } from "./context.ts";
 
 export type CommandFields = Readonly<Record<string, unknown>> & { readonly kind: KasminaControlCommand["kind"] };
@@ -17,20 +19,28 @@ export const buildCommand = (fields: CommandFields, newId: () => string): Kasmin
   throw new InputError(`${name}: ${issue?.message ?? "does not fit"}; see \`esper ctl ${fields.kind} --help\``);
 };
 
+export interface NodeAsked {
+  /** The node's data directory or connection file. */
+  readonly path: string;
+  readonly timeoutMs: number;
+  /** Whose login is used. */
+  readonly role: PersonRole;
+}
+
 /**
- * Sends a command to the node whose data directory or connection file is named.
- * Throws ServiceError when no node answers, ContractError when it does not understand.
+ * Asks a running node.
+ * Throws ServiceError when no node answers or the role may not ask, ContractError when it does not understand.
  */
-export const sendCommand = async (
+export const askNode = async <S extends RequestSubject>(
   context: CliContext,
-  path: string,
-  command: KasminaControlCommand,
-  requestTimeoutMs: number,
-): Promise<CommandReceipt> => {
+  { path, timeoutMs, role }: NodeAsked,
+  subject: S,
+  payload: InputOf<S>,
+): Promise<ReplyOf<S>> => {
   const ports: BusPorts = { clock: context.clock, entropy: context.entropy, log: silentLog };
-  const bus = await connectOperator(path, ports, { requestTimeoutMs });
+  const bus = await connectOperator(path, ports, { requestTimeoutMs: timeoutMs, role });
   try {
-    const outcome = await bus.request("control.kasmina.commands", command);
+    const outcome = await bus.request(subject, payload);
     switch (outcome.kind) {
       case "reply":
         return outcome.value;
@@ -42,10 +52,19 @@ export const sendCommand = async (
       case "unavailable":
       case "denied":
         throw new ServiceError(
-          `expected an answer of the node within ${requestTimeoutMs} ms, got ${outcome.kind}: ${outcome.reason}; is a run going on there? Its log is in the data directory under logs/`,
+          `expected an answer of the node within ${timeoutMs} ms, got ${outcome.kind}: ${outcome.reason}; is a run going on there? Its log is in the data directory under logs/`,
         );
     }
   } finally {
     await bus.close();
   }
 };
+
+/** Sends a command. Throws as `askNode` does. */
+export const sendCommand = (
+  context: CliContext,
+  path: string,
+  command: KasminaControlCommand,
+  timeoutMs: number,
+  role: PersonRole = "operator",
+): Promise<CommandReceipt> => askNode(context, { path, timeoutMs, role }, "control.kasmina.commands", command);

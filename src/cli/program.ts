@@ -3,10 +3,13 @@ import { Command, CommanderError } from "commander";
 import { addAdapters } from "./commands/adapters.ts";
 import { addCheckServices } from "./commands/check-services.ts";
 import { addControl } from "./commands/ctl.ts";
+import { addDeadLetters } from "./commands/dlq.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addExperiment } from "./commands/experiment.ts";
 import { addExport } from "./commands/export.ts";
+import { addLedger } from "./commands/ledger.ts";
 import { addMachines } from "./commands/machines.ts";
+import { addPerformance } from "./commands/performance.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTrain } from "./commands/train.ts";
@@ -57,6 +60,9 @@ const createProgram = (scope: CommandScope): Command => {
     addDoctor,
     addStatus,
     addControl,
+    addDeadLetters,
+    addPerformance,
+    addLedger,
     addMachines,
   ])
     add(program, scope);

@@ -89,6 +89,18 @@ export const MorphogeneticConfig = z.strictObject({
       flopsFractionMax: fraction
         .default(0.7)
         .describe("Part of the arm's FLOPs that trials may use; what is left is reserved before a trial starts."),
+      secondsMax: z
+        .number()
+        .min(0)
+        .optional()
+        .describe(
+          "Seconds that trials may take, forecast from the run's speed; left out, no limit, and a run depends on no clock.",
+        ),
+      deviceBytesMax: z
+        .int()
+        .min(0)
+        .optional()
+        .describe("Bytes that grown parameters may take on the device, with gradients and moments; left out, no limit."),
     })
     .prefault({}),
   embargo: z

@@ -3,13 +3,15 @@
  * Every bound carries its unit at the end of its name.
  */
 import { z } from "zod";
+import { BreakerConfig, DeadLetterConfig, DeliveryConfig, RetryConfig } from "./config-calls.ts";
+import { ControlConfig } from "./config-control.ts";
 import { DamageConfig } from "./config-damage.ts";
 import { DatasetConfig } from "./config-dataset.ts";
 import { ModelConfig } from "./config-model.ts";
 import { MorphogeneticConfig } from "./config-morphogenetic.ts";
 import { OptimizerConfig } from "./optimizer.ts";
 
-export { DamageConfig, DatasetConfig, ModelConfig, MorphogeneticConfig };
+export { ControlConfig, DamageConfig, DatasetConfig, ModelConfig, MorphogeneticConfig };
 
 export const OptimizationConfig = z.strictObject({
   epochs: z
@@ -108,7 +110,18 @@ export const ServicesConfig = z.strictObject({
     .describe("Restarts of one supervisor's children within `restartPeriodMs` before it escalates."),
   restartPeriodMs: z.int().min(1).default(30_000).describe("The period that `restartsMax` counts in."),
   progressHz: z.number().positive().max(50).default(4).describe("Progress messages a second from a lane."),
+  breaker: BreakerConfig.prefault({}).describe(
+    "Circuit breakers in front of lanes, requests, downloads and an external NATS server.",
+  ),
+  delivery: DeliveryConfig.prefault({}).describe("Watch over durable consumers."),
+  deadLetters: DeadLetterConfig.prefault({}).describe("Messages that their actor could not handle."),
+  retry: RetryConfig.prefault({}).describe("How idempotent calls are tried again: exponential backoff with full jitter."),
   idempotencyMs: z.int().min(1).default(300_000).describe("How long a `requestId` is remembered."),
+  ledgerHeadEntriesMax: z
+    .int()
+    .min(1)
+    .default(256)
+    .describe("Ledger entries after which a signed head is kept, in the database and in a file beside it."),
 });
 export type ServicesConfig = z.infer<typeof ServicesConfig>;
 
@@ -138,6 +151,7 @@ export const EsperConfig = z.strictObject({
   governor: GovernorConfig.prefault({}),
   logging: LoggingConfig.prefault({}),
   checkpoint: CheckpointConfig.prefault({}),
+  control: ControlConfig.prefault({}),
   services: ServicesConfig.prefault({}),
 });
 export type EsperConfig = z.infer<typeof EsperConfig>;

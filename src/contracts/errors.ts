@@ -47,6 +47,12 @@ export class ServiceError extends EsperError {
   readonly exitCode = 5;
 }
 
+/** Work that was given up because its time was over. */
+export class DeadlineError extends EsperError {
+  readonly code = "deadline";
+  readonly exitCode = 5;
+}
+
 /** Training that cannot go on: non-finite loss, rollbacks used up. */
 export class TrainingError extends EsperError {
   readonly code = "training";

@@ -1,11 +1,15 @@
 /** An experiment from its cells to its report: engine, data, lanes, folder and page put together. */
 import type { EsperConfig } from "../contracts/config.ts";
+import { BreakerConfig, RetryConfig } from "../contracts/config-calls.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { ExperimentConfig } from "../contracts/experiment.ts";
 import type { Clock } from "../contracts/ports.ts";
 import { loadDataset } from "../data/datasets.ts";
-import { createDownload } from "../data/download.ts";
+import { createDownload, DownloadError } from "../data/download.ts";
 import { selectEngine } from "../engine/select.ts";
+import { createRandom } from "../graph/random.ts";
+import { guardDownload } from "../resilience/guard-download.ts";
+import { createResilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { createExperimentLanes } from "../workers/experiment-lanes.ts";
 import { type Analysis, analyze } from "./analysis.ts";
@@ -68,10 +72,21 @@ export const runExperiment = async (options: ExperimentOptions): Promise<Experim
   const folder = await openResultFolder(nodeFileSystem, options.folder, options.resume);
   options.onPlan?.(plan, plan.jobs.filter(({ key }) => folder.results.has(key)).length);
   const lanes = createExperimentLanes<JobTask, JobOutcome>(options.lanes);
+  const { breakers, retry } = createResilience({
+    breaker: BreakerConfig.parse({}),
+    retry: RetryConfig.parse({}),
+    clock,
+    uniform: createRandom(Math.floor(clock.nowMs())).fork("retries").uniform,
+  });
   const ports = {
     files: nodeFileSystem,
     folder: options.datasetsFolder,
-    download: createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }),
+    download: guardDownload(createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }), {
+      breaker: breakers.get("download"),
+      retry,
+      isPassing: (error) => error instanceof DownloadError && error.passing,
+      ...(signal === undefined ? {} : { signal }),
+    }),
     save: (path: string, bytes: Uint8Array) => saveDurably(nodeFileSystem, path, bytes),
   };
   let outcome: "done" | "stopped";

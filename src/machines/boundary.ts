@@ -12,7 +12,7 @@
  */
 import type { FieldReport } from "../contracts/assets.ts";
 import type { KernelTags } from "../contracts/characterization.ts";
-import type { RefusalCode } from "../contracts/commands.ts";
+import { concernsRun, type RefusalCode } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
@@ -23,9 +23,11 @@ import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 import { resolveGermination } from "./accept-command.ts";
 import { nonFiniteCheck } from "./gates.ts";
+import { applyHold, heldStill, noHolds } from "./holds.ts";
 import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
-import { germinationFacts, keptReportsMax, seedSnapshot, trialFlopsUsed } from "./kasmina-state.ts";
+import { keptReportsMax, seedSnapshot } from "./kasmina-state.ts";
 import { unansweredCompilation } from "./recovery.ts";
+import { germinationFacts, limitsOf, trialFlopsUsed } from "./run-budget.ts";
 import { escalationOf, fieldReportOf, healthSignalOf, pruneSurveyOf } from "./run-reports.ts";
 import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
 import { seedStateOf } from "./seed-context.ts";
@@ -135,6 +137,20 @@ const tell = (draft: Draft, seedId: string, event: SeedEvent): SeedOutcome => {
 const isAnomalous = (result: EpochResult): boolean =>
   result.anomalies.length > 0 || nonFiniteCheck(result.kernel, result.anomalies).passed;
 
+/** What windows cost in time, where seconds are limited: what a run does else depends on no clock. */
+const timed = (state: KasminaRunState, { durationMs, work, flops }: EpochResult): Pick<KasminaRunState, "spent"> => {
+  if (limitsOf(state).seconds === undefined) return {};
+  const { spent = { flops: 0, runMs: 0, trialMs: 0 } } = state;
+  const windowFlops = Math.max(0, flops.total - (state.flops?.total ?? 0));
+  return {
+    spent: {
+      flops: spent.flops + windowFlops,
+      runMs: spent.runMs + durationMs,
+      trialMs: spent.trialMs + (work === "host" ? 0 : durationMs),
+    },
+  };
+};
+
 const lastSignal = (
   { signal: before, flops, setup }: KasminaRunState,
   { epoch, flops: { signal: spent, total } }: EpochResult,
@@ -166,6 +182,7 @@ const takeResult = (draft: Draft, result: EpochResult): void => {
     flops: result.flops,
     budgetUsed: result.budgetUsed,
     hostStepsLeft: work === "host" && result.interrupted ? Math.max(0, planned - result.steps) : 0,
+    ...timed(draft.state, result),
     windowsSinceSignal: signal === undefined ? hostWindows : 0,
     ...looked(draft.state, parts === undefined ? (draft.state.windowsSinceLook ?? 0) + Number(work === "host") : 0),
     signal: signal === undefined ? draft.state.signal : lastSignal(draft.state, result, signal),
@@ -205,7 +222,8 @@ const takeCompilation = (draft: Draft, outcome: CompilationOutcome): void => {
   }
   const characterized = draft.characterizations.find((each) => each.kernelHash === outcome.kernelHash);
   if (characterized === undefined) return; // B7
-  const cost = { parameters: outcome.parameters, flops: trial.flopsReserved };
+  const deviceBytes = characterized.measured?.memoryBytes;
+  const cost = { parameters: outcome.parameters, flops: trial.flopsReserved, deviceBytes };
   const counted = { lockHolder: state.activeSeedId, adaptations: 0 };
   const gate0 = { ...germinationFacts(state, trial.span, cost, counted, trial.prune), embargoUntilEpoch: 0, adaptationsMax: 1 };
   const { kernelHash, blueprintHash } = outcome;
@@ -221,6 +239,11 @@ const germinate = (draft: Draft, command: Extract<PendingCommand, { kind: "germi
   }
   const { state, epoch } = draft;
   const { cost, ...asked } = resolved;
+  const held = heldStill(state.holds ?? noHolds, { seedId, ...asked.span, prune: asked.prune });
+  if (held !== undefined) {
+    draft.refusals.push({ requestId, seedId, ...held });
+    return false;
+  }
   const gate0 = germinationFacts(state, asked.span, cost, { lockHolder: state.activeSeedId, adaptations }, asked.prune);
   const adaptation = command.adaptation ?? null;
   const outcome = tell(draft, seedId, { type: "GERMINATE", epoch, ...asked, adaptation, reason: command.reason, gate0 });
@@ -268,14 +291,34 @@ const applyCommands = (draft: Draft): void => {
   const waiting: PendingCommand[] = [];
   let adaptations = 0;
   for (const command of draft.state.pending) {
-    if (command.kind === "pause") draft.state = { ...draft.state, paused: true };
-    if (command.kind === "resume") draft.state = { ...draft.state, paused: false };
+    if (command.kind === "pause" || command.kind === "resume" || command.kind === "pin" || command.kind === "unpin")
+      draft.state = hold(draft.state, command);
+    if (command.kind === "limit")
+      draft.state = { ...draft.state, limits: { ...draft.state.limits, [command.resource]: command.max } };
     if (command.kind === "stop") draft.state = { ...draft.state, stopReason: command.reason };
     if (command.kind !== "germinate") continue;
     if (draft.state.hostUnknown) waiting.push(command);
     else if (germinate(draft, command, adaptations)) adaptations += 1;
   }
   draft.state = { ...draft.state, pending: waiting, germinations: waiting.length };
+};
+
+const hold = (state: KasminaRunState, command: Extract<PendingCommand, { kind: "pause" | "resume" | "pin" | "unpin" }>) =>
+  (command.kind === "pause" || command.kind === "resume") && concernsRun(command)
+    ? { ...state, paused: command.kind === "pause" }
+    : { ...state, holds: applyHold(state.holds ?? noHolds, command) };
+
+/** Before anything else: what is vetoed takes no effect. */
+const applyVetoes = (draft: Draft): void => {
+  const { pending } = draft.state;
+  for (const veto of pending) {
+    if (veto.kind !== "veto") continue;
+    const vetoed = pending.find(({ requestId }) => requestId === veto.target);
+    if (vetoed === undefined) continue;
+    const seedId = "seedId" in vetoed ? (vetoed.seedId ?? "") : "";
+    draft.refusals.push({ requestId: veto.target, seedId, code: "vetoed", reason: `vetoed: ${veto.reason}` });
+    draft.state = { ...draft.state, pending: draft.state.pending.filter(({ requestId }) => requestId !== veto.target) };
+  }
 };
 
 const liftEmbargoes = (draft: Draft): void => {
@@ -333,6 +376,7 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
     escalations: [],
     refusals: [],
   };
+  applyVetoes(draft);
   if (result !== undefined) takeResult(draft, result);
   // An order comes before the verdict that it forestalls, but not before an anomaly: a twin may be broken too.
   const anomalous = result !== undefined && isAnomalous(result);

@@ -1,5 +1,6 @@
 /** The statecharts of this program by name, and any of them as plain JSON for tools, documentation and the page. */
 import type { AnyStateMachine, StateNode } from "xstate";
+import { breakerMachine } from "./breaker.ts";
 import { compileJobMachine } from "./compile-job-machine.ts";
 import { runMachine } from "./run-machine.ts";
 import { seedMachine } from "./seed-machine.ts";
@@ -73,4 +74,5 @@ export const machines: Readonly<Record<string, AnyStateMachine>> = {
   seed: seedMachine,
   run: runMachine,
   "compile-job": compileJobMachine,
+  breaker: breakerMachine,
 };

@@ -9,6 +9,7 @@ import type { RefusalCode } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import type { Anomaly, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
+import { type Claim, shortfallOf } from "./budget.ts";
 
 export type Evidence = SeedTransition["evidence"];
 
@@ -50,6 +51,8 @@ export interface GerminationFacts {
   readonly parametersLeft: number;
   readonly flops: number | undefined;
   readonly flopsLeft: number;
+  /** Of what else is limited. */
+  readonly others?: readonly Claim[];
   /** The seed that holds the run's grafting lock; null when it is free. */
   readonly lockHolder: string | null;
   readonly embargoUntilEpoch: number;
@@ -57,6 +60,8 @@ export interface GerminationFacts {
   readonly adaptations: number;
   readonly adaptationsMax: number;
 }
+
+const unitOf = { parameters: "parameters", flops: "FLOPs", seconds: "seconds", deviceBytes: "bytes on the device" } as const;
 
 export interface GateZeroOutcome extends GateOutcome {
   /** Why a command is refused; null when it passed. */
@@ -85,15 +90,19 @@ export const gateZero = (facts: GerminationFacts, seedId: string, epoch: number)
     return refuse("lock_held", `${facts.lockHolder} holds the grafting lock; one trial at a time in a run`);
   if (!(facts.adaptations < facts.adaptationsMax))
     return refuse("limit", `${facts.adaptations} germinations in this window; at most ${facts.adaptationsMax}`);
-  if (facts.parameters === undefined || facts.flops === undefined)
-    return { ...notMeasured("gate 0: what the trial costs", evidence), code: "budget" };
-  if (!(facts.parameters <= facts.parametersLeft))
-    return refuse("budget", `needs ${facts.parameters} parameters; ${facts.parametersLeft} left`);
-  if (!(facts.flops <= facts.flopsLeft))
-    return refuse("budget", `needs ${shown(facts.flops)} FLOPs; ${shown(facts.flopsLeft)} left`);
+  const short = shortfallOf([
+    { resource: "parameters", needed: facts.parameters, left: facts.parametersLeft },
+    { resource: "flops", needed: facts.flops, left: facts.flopsLeft },
+    ...(facts.others ?? []),
+  ]);
+  if (short !== undefined && !short.measured) return { ...notMeasured("gate 0: what the trial costs", evidence), code: "budget" };
+  if (short !== undefined) {
+    const exact = short.resource === "parameters" ? String : shown;
+    return refuse("budget", `needs ${exact(short.needed)} ${unitOf[short.resource]}; ${exact(short.left)} left`);
+  }
   return {
     ...pass(
-      `gate 0: reserved ${facts.parameters} of ${facts.parametersLeft} parameters and ${shown(facts.flops)} of ${shown(facts.flopsLeft)} FLOPs`,
+      `gate 0: reserved ${facts.parameters} of ${facts.parametersLeft} parameters and ${shown(facts.flops ?? 0)} of ${shown(facts.flopsLeft)} FLOPs`,
       evidence,
     ),
     code: null,

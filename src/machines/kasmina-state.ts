@@ -4,7 +4,8 @@
  * A seed that was never touched has no entry: a hundred thousand dormant seeds cost nothing to copy or store.
  */
 import type { FieldReport } from "../contracts/assets.ts";
-import type { KasminaControlCommand } from "../contracts/commands.ts";
+import type { BudgetAmounts } from "../contracts/budget.ts";
+import { concernsRun, type Holds, type KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { FlopsAccount } from "../contracts/measure.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
@@ -12,7 +13,6 @@ import type { BoundaryAction, EpochPlan, HostSummary, SiteSummary } from "../con
 import { type PruneTarget, pruneSeedId } from "../contracts/pruning.ts";
 import type { LayerSignal, SpanEnergy } from "../contracts/signal.ts";
 import { findSite } from "../contracts/trial.ts";
-import type { GerminationFacts } from "./gates.ts";
 import type { Span } from "./seed-context.ts";
 import type { PersistedSeed, SeedSnapshot } from "./seed-machine.ts";
 import { restoreSeed, startSeed } from "./seed-machine.ts";
@@ -44,7 +44,11 @@ export interface KasminaSetup {
   readonly askAgainMs: number;
 }
 
-export type PendingCommand = Exclude<KasminaControlCommand, { kind: "status" }>;
+/** What is asked of the run and changes nothing. */
+export type RunQuery = Extract<KasminaControlCommand, { kind: "status" | "escalations" | "budget" }>;
+/** What the Warden answers by itself. */
+type WardenCommand = Extract<KasminaControlCommand, { kind: "approve" | "learn" | "approvals" | "governance" }>;
+export type PendingCommand = Exclude<KasminaControlCommand, RunQuery | WardenCommand>;
 
 export interface KasminaRunState {
   readonly setup: KasminaSetup;
@@ -74,6 +78,12 @@ export interface KasminaRunState {
   readonly germinations: number;
   readonly pending: readonly PendingCommand[];
   readonly paused: boolean;
+  /** Left out while nothing is held still. */
+  readonly holds?: Holds;
+  /** Limits that were set while the run went on; they take the place of the configuration's. */
+  readonly limits?: BudgetAmounts;
+  /** Time of windows, and of those that were for a trial; counted from when seconds are limited. */
+  readonly spent?: { readonly flops: number; readonly runMs: number; readonly trialMs: number };
   readonly stopReason: string | null;
   /** For the next plan's `before`. */
   readonly owed: readonly BoundaryAction[];
@@ -128,8 +138,11 @@ export const reviveRun = (state: KasminaRunState): KasminaRunState => ({
   ...state,
   stopReason: null,
   paused: false,
-  pending: state.pending.filter(({ kind }) => kind !== "pause" && kind !== "resume" && kind !== "stop"),
+  pending: state.pending.filter((command) => command.kind !== "stop" && !pausesRun(command)),
 });
+
+const pausesRun = (command: PendingCommand): boolean =>
+  (command.kind === "pause" || command.kind === "resume") && concernsRun(command);
 
 /** The hidden layers: each holds `seedsPerSite` seeds. */
 export const seedSites = (host: HostSummary): readonly SiteSummary[] => host.sites.filter((site) => site.kind !== "output");
@@ -204,20 +217,6 @@ export const shownSeeds = (state: KasminaRunState, site: string): readonly strin
   return shown;
 };
 
-/** FLOPs charged to trials so far. */
-export const trialFlopsUsed = (flops: FlopsAccount | null): number =>
-  flops === null ? 0 : flops.kernel + flops.trial + flops.gate;
-
-/** FLOPs that a new trial may use: what is left of the trials' share, and of the run. */
-export const trialFlopsLeft = (state: KasminaRunState): number => {
-  const { flopsMax, config } = state.setup;
-  const share = config.budget.flopsFractionMax * flopsMax - trialFlopsUsed(state.flops);
-  return Math.max(0, Math.min(share, flopsMax - (state.flops?.total ?? 0)));
-};
-
-export const parametersLeft = (state: KasminaRunState): number =>
-  Math.max(0, state.setup.config.budget.parametersMax - state.parametersAdded);
-
 export const isLegalSpan = (host: HostSummary, span: Span): boolean =>
   findSite(host, span.fromSite)?.legalTargets.includes(span.toSite) ?? false;
 
@@ -245,23 +244,3 @@ export const pruneProblem = ({ host, setup: { config } }: KasminaRunState, targe
     ? undefined
     : `expected a constant for each of ${units.length} units or none, got ${constants.length}`;
 };
-
-/** What gate 0 looks at for a bypass, or for a pruning. */
-export const germinationFacts = (
-  state: KasminaRunState,
-  span: Span,
-  cost: { readonly parameters: number; readonly flops: number } | undefined,
-  counted: { readonly lockHolder: string | null; readonly adaptations: number },
-  prune?: PruneTarget,
-): GerminationFacts => ({
-  siteKnown: seedSites(state.host).some((each) => each.site === span.fromSite),
-  spanLegal: prune === undefined ? isLegalSpan(state.host, span) : pruneProblem(state, prune) === undefined,
-  parameters: cost?.parameters,
-  parametersLeft: parametersLeft(state),
-  flops: cost?.flops,
-  flopsLeft: trialFlopsLeft(state),
-  lockHolder: counted.lockHolder,
-  embargoUntilEpoch: state.embargoes[span.fromSite] ?? 0,
-  adaptations: counted.adaptations,
-  adaptationsMax: state.setup.config.adaptationsPerEpochMax,
-});

@@ -7,7 +7,8 @@ import type { HealthSignal, SeedHealth } from "../contracts/telemetry.ts";
 import { healthOfLayer } from "../contracts/trial.ts";
 import type { Escalation } from "./jury.ts";
 import type { KasminaRunState } from "./kasmina-state.ts";
-import { seedSites, seedSnapshot, shownSeeds, trialFlopsLeft, trialFlopsUsed } from "./kasmina-state.ts";
+import { seedSites, seedSnapshot, shownSeeds } from "./kasmina-state.ts";
+import { trialFlopsLeft, trialFlopsUsed } from "./run-budget.ts";
 import type { SeedContext } from "./seed-context.ts";
 import { seedReasonOf, seedStateOf, trialHistory } from "./seed-context.ts";
 

@@ -16,6 +16,7 @@ import { SeedStateTable } from "../contracts/seed-state.ts";
 import { hostFor } from "../graph/hosts/index.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type KasminaRunState, reviveRun, seedPlaces } from "../machines/kasmina-state.ts";
+import { wholeStanding } from "../machines/run-budget.ts";
 import { type CountedRollbacks, startRun } from "../machines/run-machine.ts";
 import type { PolicyState } from "../policy/decide.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
@@ -234,20 +235,22 @@ const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOption
       { file: path },
     );
   const transitions = SeedTransition.array().parse(relabel(state.transitions));
-  const boundary = relabel(state.boundary);
+  const boundary = relabel(state.boundary) as KasminaRunState | null;
+  // A run that was stopped or paused goes on where it was.
+  const revived = boundary === null ? null : reviveRun(boundary);
   stores.runs.createRun({ runId, arm, nowMs: clock.nowMs() });
   stores.runs.rewindRun({
     runId,
     epoch: state.epoch,
-    // A run that was stopped or paused goes on where it was.
-    snapshots: boundary === null ? null : reviveRun(boundary as KasminaRunState),
+    snapshots: revived,
     transitions,
+    ...(revived === null ? {} : { budget: wholeStanding(revived) }),
   });
   if (state.policy !== undefined) services.policies.set(runId, relabel(state.policy) as PolicyState);
   stores.runs.enqueue([
     ...transitions.map((payload) => ({ subject: "system.events.seed", payload })),
     // The new log tells what was kept with forecast and gain, as the old one did.
-    ...((boundary as KasminaRunState | null)?.kept ?? []).map((payload) => ({ subject: "innovation.field_reports", payload })),
+    ...(boundary?.kept ?? []).map((payload) => ({ subject: "innovation.field_reports", payload })),
   ]);
   return { epoch: state.epoch, elapsedMs: state.elapsedMs, rollbacks: state.rollbacks, session: { tensors, state: session } };
 };

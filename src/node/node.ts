@@ -11,11 +11,15 @@ import type { EsperConfig } from "../contracts/config.ts";
 import { InputError, ServiceError } from "../contracts/errors.ts";
 import type { Report } from "../contracts/report.ts";
 import { loadDataset } from "../data/datasets.ts";
-import { createDownload } from "../data/download.ts";
+import { createDownload, DownloadError } from "../data/download.ts";
 import { selectEngine } from "../engine/select.ts";
+import { createRandom } from "../graph/random.ts";
 import { fitToData } from "../interchange/fit-to-data.ts";
 import { importModel } from "../interchange/import-model.ts";
 import type { ToldRun } from "../policy/report.ts";
+import { guardDownload } from "../resilience/guard-download.ts";
+import { guardForgeLane, guardTrainingLane } from "../resilience/guard-lanes.ts";
+import { createResilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { createForgeLane, createTrainingLane } from "../workers/piscina-lanes.ts";
 import { runArm, validationBatchesOf } from "./arm.ts";
@@ -43,10 +47,17 @@ export const runNode: RunNode = async (options) => {
   const cleanup = new Cleanup();
   try {
     const dataDir = resolve(options.config.services.dataDir);
-    const stores = await openStores(dataDir, options.config, clock, toolchain);
+    const stores = await openStores(dataDir, options.config, clock, toolchain, log);
     cleanup.add(() => stores.close());
     const config = options.resume === undefined ? options.config : await resumedConfig(options, options.resume, stores);
 
+    const resilience = createResilience({
+      breaker: config.services.breaker,
+      retry: config.services.retry,
+      clock,
+      uniform: createRandom(Buffer.from(entropy.token(6)).readUIntBE(0, 6)).fork("retries").uniform,
+    });
+    const { breakers, retry } = resilience;
     const selection = await selectEngine(config.device, { threads: config.threads });
     if (selection.kind === "none") {
       const reasons = selection.trials
@@ -67,7 +78,12 @@ export const runNode: RunNode = async (options) => {
     } = await loadDataset(config.dataset, {
       files: nodeFileSystem,
       folder: stores.paths.datasets,
-      download: createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }),
+      download: guardDownload(createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }), {
+        breaker: breakers.get("download"),
+        retry,
+        isPassing: (error) => error instanceof DownloadError && error.passing,
+        signal,
+      }),
       save: (path, bytes) => saveDurably(nodeFileSystem, path, bytes),
     });
     view.note(
@@ -79,9 +95,9 @@ export const runNode: RunNode = async (options) => {
     for (const note of model?.notes ?? []) view.note(`model: ${note}`);
     signal.throwIfAborted();
 
-    const lane = createTrainingLane();
+    const lane = guardTrainingLane(createTrainingLane(), breakers.get("lane.training"));
     cleanup.add(() => lane.destroy());
-    const forge = createForgeLane();
+    const forge = guardForgeLane(createForgeLane(), breakers.get("lane.forge"));
     cleanup.add(() => forge.destroy());
     const services = await startServices({
       config,
@@ -91,6 +107,7 @@ export const runNode: RunNode = async (options) => {
       log,
       stores,
       forge,
+      resilience,
       engine: engine.name,
       watch: (envelope) => view.onMessage(envelope),
       validationBatches: validationBatchesOf(dataset, config),

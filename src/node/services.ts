@@ -1,6 +1,8 @@
 /** The supervised services of a node: the root supervisor with its children, and the door through which runs are added. */
 
+import { startDeadLetters } from "../actors/dead-letters.ts";
 import { type PruneMemory, startEmrakul } from "../actors/emrakul.ts";
+import { startGate } from "../actors/gate.ts";
 import { startNissa } from "../actors/nissa.ts";
 import type { ActorPorts } from "../actors/shell.ts";
 import { type PolicyMemory, startTamiyo } from "../actors/tamiyo.ts";
@@ -8,6 +10,7 @@ import { startTezzeret } from "../actors/tezzeret.ts";
 import { nodeTopology } from "../actors/topology.ts";
 import { startUrabrask } from "../actors/urabrask.ts";
 import { startUrza } from "../actors/urza.ts";
+import { startWarden } from "../actors/warden.ts";
 import type { Bus } from "../bus/bus.ts";
 import { type Oona, startOona } from "../bus/create.ts";
 import type { EsperConfig } from "../contracts/config.ts";
@@ -16,13 +19,17 @@ import { describeError, ServiceError } from "../contracts/errors.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import type { SupervisionEvent as PublishedEvent } from "../contracts/subjects.ts";
+import { guardConnect } from "../resilience/guard-connect.ts";
+import type { Resilience } from "../resilience/resilience.ts";
 import { kernelKeyHash } from "../store/library.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import type { SupervisionEvent } from "../supervision/events.ts";
 import type { Exit, RunningChild } from "../supervision/spec.ts";
 import { Supervisor } from "../supervision/supervisor.ts";
 import type { ForgeLane } from "../workers/lane.ts";
+import { createLetterTeller, toldOfConsumer } from "./dead-letters.ts";
 import { machineName } from "./machine.ts";
+import { performanceOf } from "./performance.ts";
 import type { Stores } from "./stores.ts";
 
 export interface ServicesOptions {
@@ -33,6 +40,7 @@ export interface ServicesOptions {
   readonly log: Log;
   readonly stores: Stores;
   readonly forge: ForgeLane;
+  readonly resilience: Resilience;
   /** The engine that kernels are compiled for. */
   readonly engine: SessionSpec["engine"];
   readonly watch: (envelope: Envelope) => void;
@@ -51,13 +59,14 @@ export interface Services {
 }
 
 export const startServices = async (options: ServicesOptions): Promise<Services> => {
-  const { config, dataDir, clock, entropy, log, stores, forge, engine, watch, validationBatches } = options;
+  const { config, dataDir, clock, entropy, log, stores, forge, resilience, engine, watch, validationBatches } = options;
   const machine = machineName();
   const { services } = config;
   let oona: Oona | undefined;
   let announcer: Bus | undefined;
   const policies: PolicyMemory = new Map();
   const prunings: PruneMemory = new Map();
+  const learnedAt = new Map<string, number>();
   // Not awaited: the first kernel is not asked for before some windows are over, and a forge that cannot be warmed tells so itself.
   void forge.warm(engine).then(
     (warmed) => log.debug("the forge is warm", { outcome: warmed.kind }),
@@ -76,27 +85,42 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
       .catch((error: unknown) => log.warn("an event could not be published", { error: describeError(error) }));
   };
 
+  const reachServer = guardConnect(resilience.breakers.get("nats"));
   const actorPorts: ActorPorts = {
-    connect: (name) => current().connect(name),
+    connect: async (name) => {
+      const bus = current();
+      return bus.mode === "external" ? reachServer(() => bus.connect(name)) : bus.connect(name);
+    },
     clock,
     log,
     mailboxMessagesMax: services.mailboxMessagesMax,
+    resilience,
     onDeadLetter: (actor, subject, reason) => announce({ kind: "dead_letter", child: actor, detail: `${subject}: ${reason}` }),
   };
 
+  const letters = createLetterTeller({
+    bus: () => announcer,
+    clock,
+    log,
+    letterBytesMax: services.deadLetters.letterBytesMax,
+  });
+
   const startBus = async (): Promise<RunningChild> => {
-    const started = await startOona({
-      config: services.nats,
-      dataDir,
-      payloadBytesMax: services.payloadBytesMax,
-      mailboxMessagesMax: services.mailboxMessagesMax,
-      requestTimeoutMs: services.requestTimeoutMs,
-      clock,
-      entropy,
-      log: log.child({ actor: "oona" }),
-      onDeadLetter: ({ principal, subject, reason }) =>
-        announce({ kind: "dead_letter", child: principal, detail: `${subject}: ${reason}` }),
-    });
+    const open = (): Promise<Oona> =>
+      startOona({
+        config: services.nats,
+        dataDir,
+        payloadBytesMax: services.payloadBytesMax,
+        mailboxMessagesMax: services.mailboxMessagesMax,
+        requestTimeoutMs: services.requestTimeoutMs,
+        clock,
+        entropy,
+        log: log.child({ actor: "oona" }),
+        onDeadLetter: (letter) => letters.tell(letter),
+        onConsumer: (event) => announce(toldOfConsumer(event)),
+        health: services.delivery,
+      });
+    const started = services.nats.mode === "external" ? await reachServer(open) : await open();
     if (started.mode === "external") await expectNoOtherNode(started);
     oona = started;
     announcer = await started.connect("supervisor");
@@ -120,23 +144,53 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
       {
         oona: startBus,
         urza: () => startUrza(actorPorts, stores.library),
-        nissa: () => startNissa(actorPorts, { sink: stores.events, watch }),
+        nissa: () =>
+          startNissa(actorPorts, {
+            sink: stores.events,
+            watch,
+            performance: () => performanceOf(supervisor.tree(), resilience.breakers, clock),
+          }),
         tezzeret: () => startTezzeret(actorPorts, { forge, hashKey: kernelKeyHash }),
         urabrask: () => startUrabrask(actorPorts, { forge, config: config.morphogenetic.validation, machine }),
+        gate: () =>
+          startGate(actorPorts, {
+            runs: stores.runs,
+            windows: stores.windows,
+            control: config.control,
+            requestTimeoutMs: services.requestTimeoutMs,
+          }),
+        warden: () =>
+          startWarden(actorPorts, {
+            store: stores.warden,
+            control: config.control,
+            rememberedMs: services.idempotencyMs,
+            learnedAt,
+          }),
         tamiyo: () =>
           startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches, memory: policies, machine }),
         emrakul: () => startEmrakul(actorPorts, { morphogenetic: config.morphogenetic, memory: prunings }),
+        letters: () => startDeadLetters(actorPorts, stores.deadLetters),
       },
       services,
     ),
     { clock },
   );
+  const offBreakers = resilience.breakers.onChange((event) => {
+    log.warn("breaker", event);
+    announcer
+      ?.publish("system.events.breaker", event)
+      .catch((error: unknown) => log.warn("an event could not be published", { error: describeError(error) }));
+  });
   supervisor.onEvent((event) => {
     const told = toldOf(event);
     if (told !== undefined) announce(told);
   });
   await supervisor.start();
-  return { supervisor, actorPorts, oona: current, policies, stop: () => supervisor.stop("the node ends") };
+  const stop = (): Promise<void> => {
+    offBreakers();
+    return supervisor.stop("the node ends");
+  };
+  return { supervisor, actorPorts, oona: current, policies, stop };
 };
 
 const probeTimeoutMs = 1_000;

@@ -4,9 +4,12 @@
  * D1 A transaction that returned is on the disk: write-ahead log with synchronous=FULL.
  * D2 A transaction is all or nothing, also when its callback throws.
  * D3 `user_version` counts the migrations done; a file from a newer program is refused, never touched.
+ * D4 What waits for a commit is called once the outermost transaction is on the disk, and never when it is rolled back.
+ * D5 A reader changes nothing and sees one moment of the database, whatever is written meanwhile.
  */
+import { existsSync } from "node:fs";
 import Libsql from "libsql";
-import { DataError, describeError, ServiceError } from "../contracts/errors.ts";
+import { ContractError, DataError, describeError, ServiceError } from "../contracts/errors.ts";
 import { errorCode } from "./file-system.ts";
 
 export type SqlValue = string | number | null;
@@ -25,6 +28,17 @@ export interface Database {
   prepare(sql: string): Statement;
   /** D1, D2. A transaction inside another joins it. */
   transaction<T>(work: () => T): T;
+  /** D4. Inside a transaction; `work` may not throw. */
+  afterCommit(work: () => void): void;
+  close(): void;
+}
+
+/** D5. */
+export interface DatabaseReader {
+  readonly file: string;
+  prepare(sql: string): Pick<Statement, "get" | "all">;
+  /** From here on another, later moment is seen. */
+  refresh(): void;
   close(): void;
 }
 
@@ -74,10 +88,9 @@ const databaseError = (file: string, error: unknown): unknown => {
 
 const isRow = (value: unknown): value is SqlRow => typeof value === "object" && value !== null;
 
-/** Opens or makes the file and brings it to the newest version. Its folder exists. */
-export const openDatabase = (options: DatabaseOptions): Database => {
-  const { file, migrations, busyTimeoutMs } = options;
-  const guarded = <T>(work: () => T): T => {
+const guardFile =
+  (file: string) =>
+  <T>(work: () => T): T => {
     try {
       return work();
     } catch (error) {
@@ -85,35 +98,43 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     }
   };
 
-  const driver = guarded(() => new Libsql(file, { timeout: busyTimeoutMs }));
-  let depth = 0;
-
-  const prepare = (sql: string): Statement => {
-    const statement = guarded(() => driver.prepare(sql));
-    const row = (value: unknown): SqlRow => {
-      if (isRow(value)) return value;
-      throw new DataError(`database ${file}: expected a row, found ${typeof value}`, { file });
-    };
-    return {
-      run: (...values) => guarded(() => statement.run(...values).changes),
-      get: (...values) => {
-        const value = guarded(() => statement.get(...values));
-        return value === undefined ? undefined : row(value);
-      },
-      all: (...values) => guarded(() => statement.all(...values)).map(row),
-    };
+const prepareOn = (driver: Libsql.Database, file: string, sql: string): Statement => {
+  const guarded = guardFile(file);
+  const statement = guarded(() => driver.prepare(sql));
+  const row = (value: unknown): SqlRow => {
+    if (isRow(value)) return value;
+    throw new DataError(`database ${file}: expected a row, found ${typeof value}`, { file });
   };
+  return {
+    run: (...values) => guarded(() => statement.run(...values).changes),
+    get: (...values) => {
+      const value = guarded(() => statement.get(...values));
+      return value === undefined ? undefined : row(value);
+    },
+    all: (...values) => guarded(() => statement.all(...values)).map(row),
+  };
+};
+
+/** Opens or makes the file and brings it to the newest version. Its folder exists. */
+export const openDatabase = (options: DatabaseOptions): Database => {
+  const { file, migrations, busyTimeoutMs } = options;
+  const guarded = guardFile(file);
+  const driver = guarded(() => new Libsql(file, { timeout: busyTimeoutMs }));
+  const prepare = (sql: string): Statement => prepareOn(driver, file, sql);
+  let depth = 0;
+  let committed: (() => void)[] = [];
 
   const transaction = <T>(work: () => T): T => {
     if (depth > 0) return work();
-    return guarded(() => {
+    const result = guarded(() => {
       driver.exec("BEGIN IMMEDIATE");
       depth++;
       try {
-        const result = work();
+        const value = work();
         driver.exec("COMMIT");
-        return result;
+        return value;
       } catch (error) {
+        committed = []; // D4
         // A full disk has ended the transaction already: then there is nothing to roll back, and the first error is the one to tell.
         if (driver.inTransaction) driver.exec("ROLLBACK"); // D2
         throw error;
@@ -121,6 +142,10 @@ export const openDatabase = (options: DatabaseOptions): Database => {
         depth--;
       }
     });
+    const waiting = committed;
+    committed = [];
+    for (const each of waiting) each(); // D4
+    return result;
   };
 
   const migrate = (): void => {
@@ -161,6 +186,10 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     file,
     prepare,
     transaction,
+    afterCommit: (work) => {
+      if (depth === 0) throw new ContractError(`database ${file}: expected a transaction to wait for, found none`);
+      committed.push(work);
+    },
     close: () => {
       if (!driver.open) return;
       // The driver's statements keep the log open: without this all would stay in `-wal`, and a copy of the file alone would be empty.
@@ -171,6 +200,41 @@ export const openDatabase = (options: DatabaseOptions): Database => {
       }
     },
   };
+};
+
+/** Opens a file that a node wrote, also while it runs. Throws DataError when there is none, or it is of another version. */
+export const openDatabaseReader = ({ file, migrations, busyTimeoutMs }: DatabaseOptions): DatabaseReader => {
+  if (!existsSync(file))
+    throw new DataError(`database ${file}: expected the database of a node, found nothing there; name its data directory`, {
+      file,
+    });
+  const guarded = guardFile(file);
+  const driver = guarded(() => new Libsql(file, { timeout: busyTimeoutMs }));
+  try {
+    return guarded(() => {
+      driver.exec("PRAGMA query_only = ON"); // D5
+      const prepare = (sql: string): Statement => prepareOn(driver, file, sql);
+      const version = integer(prepare("PRAGMA user_version").get() ?? {}, "user_version");
+      if (version !== migrations.length)
+        throw new DataError(
+          `database ${file}: expected version ${migrations.length}, found ${version}; start a node of this Esper on it first, or use the Esper that wrote it`,
+          { file },
+        );
+      // A deferred transaction takes its moment with the first row that is read.
+      driver.exec("BEGIN"); // D5
+      return {
+        file,
+        prepare,
+        refresh: () => guarded(() => void driver.exec("COMMIT; BEGIN")),
+        close: () => {
+          if (driver.open) driver.close();
+        },
+      };
+    });
+  } catch (error) {
+    driver.close();
+    throw error;
+  }
 };
 
 const columnError = (row: SqlRow, column: string, expected: string): DataError =>

@@ -26,6 +26,10 @@ export const encodeJson = (value: unknown, what: string): string => {
   return text;
 };
 
+/** Whether two values are the same JSON, whatever the order of their keys. */
+export const sameJson = (a: unknown, b: unknown): boolean =>
+  encodeJson(a, "the first value") === encodeJson(b, "the second value");
+
 /** SHA-256 of a value's canonical JSON: the identity of an asset or a key. */
 export const hashJson = (value: unknown, what: string): ContentHash => sha256(encodeJson(value, what));
 

@@ -86,4 +86,80 @@ CREATE TABLE kernel_tags (
 CREATE INDEX kernel_tags_by_kind ON kernel_tags (kind, measured_at_ms);
 `;
 
-export const migrations: readonly string[] = [library + runs, tags];
+/** Strict: a value of another type than its column's is refused, so that an edit cannot hide in a conversion. */
+const ledger = `
+CREATE TABLE ledger (
+  entry_index INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  run_id TEXT,
+  seed_id TEXT,
+  site TEXT,
+  payload TEXT NOT NULL,
+  previous_hash TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX ledger_by_run ON ledger (run_id, entry_index);
+CREATE TABLE ledger_heads (
+  entry_index INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  public_key TEXT NOT NULL,
+  signature TEXT NOT NULL
+) STRICT;
+CREATE TABLE ledger_tail (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  entry_index INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  public_key TEXT NOT NULL,
+  signature TEXT NOT NULL
+) STRICT;
+`;
+
+const control = `
+CREATE TABLE gate_windows (
+  login TEXT PRIMARY KEY,
+  start_ms INTEGER NOT NULL,
+  count INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX gate_windows_by_start ON gate_windows (start_ms);
+CREATE TABLE approvals (
+  request_id TEXT PRIMARY KEY,
+  state TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  record TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX approvals_by_state ON approvals (state, created_at_ms);
+CREATE TABLE learning_changes (
+  request_id TEXT PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  change TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX learning_changes_by_time ON learning_changes (at_ms);
+`;
+
+const deadLetters = `
+CREATE TABLE dead_letters (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  state TEXT NOT NULL,
+  principal TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  stream TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  deliveries INTEGER NOT NULL,
+  occurrences INTEGER NOT NULL,
+  retries INTEGER NOT NULL,
+  first_at_ms INTEGER NOT NULL,
+  last_at_ms INTEGER NOT NULL,
+  envelope TEXT,
+  raw TEXT,
+  UNIQUE (principal, subject, message_id)
+);
+CREATE INDEX dead_letters_by_place ON dead_letters (stream, sequence);
+`;
+
+export const migrations: readonly string[] = [library + runs, tags, ledger, control, deadLetters];

@@ -6,7 +6,18 @@ export interface DataPaths {
   readonly assets: string;
   readonly checkpoints: string;
   readonly datasets: string;
+  readonly ledger: LedgerPaths;
   eventLog(runId: string): string;
+}
+
+/** What is kept beside the database, so that the database alone cannot be cut or signed anew unnoticed. */
+export interface LedgerPaths {
+  /** The private key in PEM; its owner alone may read it. */
+  readonly key: string;
+  /** SHA-256 of the public key, hexadecimal. */
+  readonly fingerprint: string;
+  /** Signed heads, one in JSON a line. */
+  readonly heads: string;
 }
 
 export const dataPaths = (dataDir: string): DataPaths => ({
@@ -14,5 +25,10 @@ export const dataPaths = (dataDir: string): DataPaths => ({
   assets: join(dataDir, "assets"),
   checkpoints: join(dataDir, "checkpoints"),
   datasets: join(dataDir, "datasets"),
+  ledger: {
+    key: join(dataDir, "ledger", "key.pem"),
+    fingerprint: join(dataDir, "ledger", "fingerprint"),
+    heads: join(dataDir, "ledger", "heads.jsonl"),
+  },
   eventLog: (runId) => join(dataDir, "runs", runId, "events.jsonl"),
 });

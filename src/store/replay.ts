@@ -1,5 +1,5 @@
 /**
- * Rebuilds the lifecycle of every seed of a run from its event log alone.
+ * Rebuilds the lifecycle of every seed of a run from its event log alone, and says how a transition is followed wherever it was told.
  *
  * P1 Only `system.events.seed` is read. A transition told again is passed over when it is the same, and damage when it is not.
  * P2 A gap in a seed's sequence, a step that is not legal, or one that starts elsewhere than the seed stands is a DataError.
@@ -11,15 +11,32 @@ import { type LifecycleState, legalTransitions, SeedTransition } from "../contra
 import { cutSubject } from "./event-log.ts";
 import { encodeJson } from "./json.ts";
 
-interface SeedLine {
+/** Where a seed stands after the transitions so far. */
+export interface SeedStanding {
   readonly state: LifecycleState;
-  /** Canonical JSON of every transition so far, by sequence from 1. */
-  readonly told: string[];
+  /** The last transition's number. */
+  readonly sequence: number;
 }
+
+/** P2. A seed that never moved stands nowhere. */
+export const followTransition = (
+  seed: SeedStanding | undefined,
+  { sequence, from, to }: Pick<SeedTransition, "sequence" | "from" | "to">,
+  what: string,
+): SeedStanding => {
+  const { state, sequence: last } = seed ?? { state: "DORMANT" as const, sequence: 0 };
+  if (sequence !== last + 1)
+    throw new DataError(`${what}: expected transition ${last + 1}, found a gap; lines are missing from the log`);
+  if (from !== state || !legalTransitions[from].includes(to))
+    throw new DataError(`${what}: expected a legal step from ${state}, found ${from} → ${to}; the log is damaged`);
+  return { state: to, sequence };
+};
 
 /** The last state of each seed that the log tells of; a seed that never moved is not in it. */
 export const replaySeeds = async (events: AsyncIterable<Envelope> | Iterable<Envelope>): Promise<Map<string, LifecycleState>> => {
-  const seeds = new Map<string, SeedLine>();
+  const seeds = new Map<string, SeedStanding>();
+  /** Canonical JSON of every seed's transitions so far, by sequence from 1. */
+  const told = new Map<string, string[]>();
   let run: string | undefined;
   for await (const { id, subject, payload } of events) {
     if (subject === cutSubject) {
@@ -27,26 +44,21 @@ export const replaySeeds = async (events: AsyncIterable<Envelope> | Iterable<Env
     }
     if (subject !== "system.events.seed") continue; // P1
     const transition = readTransition(payload, id);
-    const { runId, seedId, sequence, from, to } = transition;
+    const { runId, seedId, sequence } = transition;
     const what = `event log, transition ${sequence} of ${seedId}`;
     run ??= runId;
     if (runId !== run) throw new DataError(`${what}: expected run ${run}, found ${runId}; a log holds one run`);
-    const seed = seeds.get(seedId) ?? { state: "DORMANT" as const, told: [] };
+    const before = told.get(seedId) ?? [];
     const json = encodeJson(transition, what);
-    if (sequence <= seed.told.length) {
-      if (seed.told[sequence - 1] === json) continue; // P1
+    if (sequence <= before.length) {
+      if (before[sequence - 1] === json) continue; // P1
       throw new DataError(
         `${what}: expected what was told before, found another transition of the same number; the log is damaged`,
       );
     }
-    if (sequence !== seed.told.length + 1) {
-      throw new DataError(`${what}: expected transition ${seed.told.length + 1}, found a gap; lines are missing from the log`); // P2
-    }
-    if (from !== seed.state || !legalTransitions[from].includes(to)) {
-      throw new DataError(`${what}: expected a legal step from ${seed.state}, found ${from} → ${to}; the log is damaged`); // P2
-    }
-    seed.told.push(json);
-    seeds.set(seedId, { state: to, told: seed.told });
+    seeds.set(seedId, followTransition(seeds.get(seedId), transition, what)); // P2
+    told.set(seedId, before);
+    before.push(json);
   }
   return new Map([...seeds].map(([seedId, { state }]) => [seedId, state]));
 };

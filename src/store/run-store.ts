@@ -9,10 +9,16 @@
  * R6 Messages leave the outbox in the order in which they were written, and only after they are known to be sent.
  * R7 Pausing is not recorded as a boundary: it has no plan that could be repeated.
  * R8 Unsent messages and stored boundaries are bounded.
+ * R9 Every change that is recorded is told in the ledger in the same transaction, once.
  */
-import type { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
+
+import type { BudgetStanding } from "../contracts/budget.ts";
+import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
+import { DataError } from "../contracts/errors.ts";
+import type { BudgetMovement, CommandOrigin } from "../contracts/ledger.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import type { BoundaryReply } from "../contracts/plan.ts";
+import type { EscalationEvent } from "../contracts/subjects.ts";
 
 /** A message to be published once what it tells is durable. */
 export interface OutboxMessage {
@@ -38,12 +44,21 @@ export interface BoundaryRecord {
   readonly transitions: readonly SeedTransition[];
   /** Request ids of waiting commands that took effect or became void at this boundary. */
   readonly appliedCommands: readonly string[];
+  /** Those of them that could not be carried out. */
+  readonly refusals: readonly { readonly requestId: string; readonly code: RefusalCode; readonly reason: string }[];
+  /** In the order in which they happened. */
+  readonly budget: readonly BudgetMovement[];
+  readonly escalations: readonly EscalationEvent[];
   readonly outbox: readonly OutboxMessage[];
 }
 
 export interface CommandRecord {
   readonly command: KasminaControlCommand;
   readonly receipt: CommandReceipt;
+  /** Who sent it. */
+  readonly sender: string;
+  /** How it came in; absent for one that no gate let in. */
+  readonly origin?: CommandOrigin;
   /** The run that the command acts on; absent when it found none. */
   readonly runId?: string;
   /** True when the command waits for the next boundary (R5). */
@@ -54,10 +69,19 @@ export interface CommandRecord {
   readonly outbox: readonly OutboxMessage[];
 }
 
+const outcomeKinds = ["done", "stopped", "failed"] as const;
+
 export interface RunOutcome {
-  readonly kind: "done" | "stopped" | "failed";
+  readonly kind: (typeof outcomeKinds)[number];
   readonly reason: string;
 }
+
+/** A run's outcome as it is stored. Throws DataError for a kind that is none. */
+export const runOutcome = (kind: string, reason: string): RunOutcome => {
+  const known = outcomeKinds.find((each) => each === kind);
+  if (known !== undefined) return { kind: known, reason };
+  throw new DataError(`outcome of a run: expected one of ${outcomeKinds.join(", ")}, found ${kind}; the database is damaged`);
+};
 
 export interface RunRecord {
   readonly runId: string;
@@ -93,6 +117,8 @@ export interface RunStore {
     readonly epoch: number;
     readonly snapshots: unknown;
     readonly transitions: readonly SeedTransition[];
+    /** What the checkpoint says of the run's budget; absent before its first boundary. */
+    readonly budget?: BudgetStanding;
   }): void;
 
   /** R1, R2, R3. `repeated` is true when the reply is one of an earlier call. */
@@ -104,7 +130,11 @@ export interface RunStore {
 
   /** R4. The first receipt when the request id is known and has not expired. */
   recordCommand(record: CommandRecord): { readonly receipt: CommandReceipt; readonly repeated: boolean };
+  /** R9: a command that changed nothing yet, or never will, and whose request id is not remembered here: told, and that is all. */
+  tellCommand(record: Omit<CommandRecord, "pending" | "paused">): void;
   findReceipt(requestId: string, nowMs: number): CommandReceipt | undefined;
+  /** R4, before recording: the first receipt, and whether the id was used for this very command. */
+  recall(command: KasminaControlCommand, nowMs: number): { readonly same: boolean; readonly receipt: CommandReceipt } | undefined;
   /** R5, in the order in which they came. */
   pendingCommands(runId: string): readonly KasminaControlCommand[];
 

@@ -1,22 +1,26 @@
-/** The run store on SQLite. The invariants R1 … R8 stand in run-store.ts. */
+/** The run store on SQLite. The invariants R1 … R9 stand in run-store.ts. */
 import { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
 import { ContractError, DataError, ServiceError } from "../contracts/errors.ts";
 import { LifecycleState, legalTransitions, SeedTransition } from "../contracts/lifecycle.ts";
 import { BoundaryReply } from "../contracts/plan.ts";
 import { type Database, integer, optional, type SqlRow, text } from "./database.ts";
 import { anything, checkContract, decodeJson, encodeJson } from "./json.ts";
-import type {
-  BoundaryRecord,
-  CommandRecord,
-  OutboxMessage,
-  RecordedReply,
-  RunOutcome,
-  RunRecord,
-  RunStore,
+import type { Ledger } from "./ledger.ts";
+import { boundaryDrafts, commandDraft, finishDraft, rewindDrafts, startDraft } from "./ledger-drafts.ts";
+import {
+  type BoundaryRecord,
+  type CommandRecord,
+  type OutboxMessage,
+  type RecordedReply,
+  type RunRecord,
+  type RunStore,
+  runOutcome,
 } from "./run-store.ts";
 
 export interface RunStoreOptions {
   readonly database: Database;
+  /** R9; of the same database. */
+  readonly ledger: Ledger;
   /** How long a receipt is remembered (`services.idempotencyMs`). */
   readonly idempotencyMs: number;
   /** Unsent messages; one more is refused. */
@@ -25,15 +29,14 @@ export interface RunStoreOptions {
   readonly boundariesMax: number;
 }
 
-const outcomeKinds = ["done", "stopped", "failed"] as const satisfies readonly RunOutcome["kind"][];
-
 const decodeReply = (json: string, what: string): RecordedReply => {
   const reply = decodeJson(json, BoundaryReply, what);
   if (reply.kind === "pause") throw new DataError(`${what}: expected a plan or a stop, found a pause; the database is damaged`);
   return reply;
 };
 
-export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, boundariesMax }: RunStoreOptions): RunStore => {
+export const createRunStore = (options: RunStoreOptions): RunStore => {
+  const { database, ledger, idempotencyMs, outboxMessagesMax, boundariesMax } = options;
   const sql = {
     insertRun: database.prepare("INSERT INTO runs (run_id, arm, created_at_ms) VALUES (?, ?, ?) ON CONFLICT (run_id) DO NOTHING"),
     selectRun: database.prepare("SELECT * FROM runs WHERE run_id = ?"),
@@ -64,7 +67,7 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     insertCommand: database.prepare(
       "INSERT INTO commands (request_id, run_id, received_at_ms, pending, command, receipt) VALUES (?, ?, ?, ?, ?, ?)",
     ),
-    selectCommand: database.prepare("SELECT receipt, received_at_ms, pending FROM commands WHERE request_id = ?"),
+    selectCommand: database.prepare("SELECT command, receipt, received_at_ms, pending FROM commands WHERE request_id = ?"),
     forgetCommand: database.prepare("DELETE FROM commands WHERE request_id = ?"),
     applyCommand: database.prepare("UPDATE commands SET pending = 0 WHERE request_id = ?"),
     selectPending: database.prepare("SELECT command FROM commands WHERE run_id = ? AND pending = 1 ORDER BY id"),
@@ -144,7 +147,9 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     }
     sql.insertBoundary.run(runId, epoch, encodeJson(reply, what), encodeJson(record.snapshots, `snapshots at ${what}`));
     for (const transition of record.transitions) addTransition(runId, epoch, transition);
-    for (const requestId of record.appliedCommands) sql.applyCommand.run(requestId);
+    const applied = record.appliedCommands.flatMap((requestId) => storedCommand(requestId) ?? []);
+    for (const { requestId } of applied) sql.applyCommand.run(requestId);
+    ledger.append(boundaryDrafts(record, applied)); // R9
     enqueue(record.outbox);
     sql.trimBoundaries.run(runId, runId, boundariesMax); // R8
     return { reply, repeated: false };
@@ -156,6 +161,11 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     const expired = integer(row, "received_at_ms") + idempotencyMs <= nowMs;
     if (expired && integer(row, "pending") === 0) return undefined; // R4, R5
     return decodeJson(text(row, "receipt"), CommandReceipt, `receipt of ${requestId}`);
+  };
+
+  const storedCommand = (requestId: string): KasminaControlCommand | undefined => {
+    const row = sql.selectCommand.get(requestId);
+    return row === undefined ? undefined : decodeJson(text(row, "command"), KasminaControlCommand, `command ${requestId}`);
   };
 
   const recordCommand = (record: CommandRecord): { readonly receipt: CommandReceipt; readonly repeated: boolean } => {
@@ -178,6 +188,7 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
       knownRun(record.runId);
       sql.pauseRun.run(record.paused ? 1 : 0, record.runId);
     }
+    ledger.append([commandDraft(record)]); // R9
     enqueue(record.outbox);
     return { receipt, repeated: false };
   };
@@ -186,13 +197,12 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     const runId = text(row, "run_id");
     const last = sql.selectLast.get(runId);
     const outcome = optional(row, "outcome", text);
-    const kind = outcomeKinds.find((known) => known === outcome);
     return {
       runId,
       arm: text(row, "arm"),
       createdAtMs: integer(row, "created_at_ms"),
       paused: integer(row, "paused") === 1,
-      ...(kind === undefined ? {} : { outcome: { kind, reason: text(row, "reason") } }),
+      ...(outcome === undefined ? {} : { outcome: runOutcome(outcome, text(row, "reason")) }),
       lastEpoch: lastEpoch(row),
       ...(last === undefined ? {} : { reply: decodeReply(text(last, "reply"), `last boundary of run ${runId}`) }),
       snapshots: decodeJson(
@@ -204,9 +214,10 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
   };
 
   return {
-    createRun: ({ runId, arm, nowMs }) => {
-      sql.insertRun.run(runId, arm, Math.round(nowMs));
-    },
+    createRun: ({ runId, arm, nowMs }) =>
+      database.transaction(() => {
+        if (sql.insertRun.run(runId, arm, Math.round(nowMs)) > 0) ledger.append([startDraft(runId, arm)]); // R9
+      }),
     loadRun: (runId) => {
       const row = sql.selectRun.get(runId);
       return row === undefined ? undefined : runRecord(row);
@@ -216,15 +227,18 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
       database.transaction(() => {
         knownRun(runId);
         sql.finishRun.run(outcome.kind, outcome.reason, runId);
+        ledger.append([finishDraft(runId, outcome)]); // R9
         enqueue(outbox);
       }),
-    rewindRun: ({ runId, epoch, snapshots, transitions }) =>
+    rewindRun: (point) =>
       database.transaction(() => {
+        const { runId, epoch, snapshots, transitions } = point;
         knownRun(runId);
         sql.rewindRun.run(epoch, encodeJson(snapshots, `snapshots of run ${runId}`), runId);
         sql.forgetBoundaries.run(runId);
         sql.forgetTransitions.run(runId);
         for (const transition of transitions) addTransition(runId, epoch, transition);
+        ledger.append(rewindDrafts(point)); // R9
       }),
 
     recordBoundary: (record) => database.transaction(() => recordBoundary(record)), // R1
@@ -235,7 +249,19 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
       ),
 
     recordCommand: (record) => database.transaction(() => recordCommand(record)), // R4
+    tellCommand: (record) =>
+      database.transaction(() => {
+        ledger.append([commandDraft(record)]); // R9
+        enqueue(record.outbox);
+      }),
     findReceipt,
+    recall: (command, nowMs) => {
+      const receipt = findReceipt(command.requestId, nowMs);
+      if (receipt === undefined) return undefined;
+      const first = sql.selectCommand.get(command.requestId);
+      const what = `command ${command.requestId}`;
+      return { same: first !== undefined && text(first, "command") === encodeJson(command, what), receipt };
+    },
     pendingCommands: (runId) =>
       sql.selectPending
         .all(runId)

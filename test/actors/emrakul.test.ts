@@ -28,9 +28,9 @@ const start = async (answer: (command: KasminaControlCommand) => CommandReceipt,
   const memory: PruneMemory = new Map();
   const morphogenetic = MorphogeneticConfig.parse({ pruning: { enabled } });
   const child = await startEmrakul(world.ports, { morphogenetic, memory });
-  const kasmina = await world.as("kasmina");
+  const [kasmina, gate] = [await world.as("kasmina"), await world.as("gate")];
   const commands: KasminaControlCommand[] = [];
-  await kasmina.respond("control.kasmina.commands", async (command) => {
+  await gate.respond("control.kasmina.commands", async (command) => {
     commands.push(command);
     return answer(command);
   });
@@ -77,7 +77,7 @@ describe("Emrakul", () => {
     await look(survey());
     await look(survey({ epoch: 12, embargoEpochs: { h2: 3 } }));
     expect(decisions().map(({ outcome, reason }) => [outcome, reason])).toEqual([
-      ["refused", expect.stringMatching(/Kasmina refused \(lock_held\): seed:h1 holds the lock$/)],
+      ["refused", expect.stringMatching(/refused \(lock_held\): seed:h1 holds the lock$/)],
       ["refused", expect.stringMatching(/^none of 0 free parts/)],
     ]);
   });

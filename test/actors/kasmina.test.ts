@@ -10,7 +10,7 @@ import { startRun } from "../../src/machines/run-machine.ts";
 import { kernelKeyHash } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { characterized, host, kernelFailed, laneResult, measurements, runId, setup, split } from "../machines/fixtures.ts";
-import { temporaryDatabase } from "../store/support.ts";
+import { temporaryDatabase, testLedger } from "../store/support.ts";
 import { dataset, spec } from "../workers/fixture.ts";
 import { createActorWorld } from "./support.ts";
 
@@ -20,7 +20,9 @@ const never = async (): Promise<never> => {
 
 const start = async () => {
   const world = createActorWorld();
-  const runs = createRunStore({ database: temporaryDatabase(), idempotencyMs: 1e6, outboxMessagesMax: 1000, boundariesMax: 64 });
+  const database = temporaryDatabase();
+  const ledger = testLedger(database);
+  const runs = createRunStore({ database, ledger, idempotencyMs: 1e6, outboxMessagesMax: 1000, boundariesMax: 64 });
   const lane = {
     open: never,
     run: never,
@@ -60,11 +62,11 @@ const start = async () => {
   const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
   const begin = () => startKasmina(world.ports, run, { runs, morphogenetic: setup.config, setup: rest });
   const child = await begin();
-  const [tolaria, tezzeret, urabrask, operator] = [
+  const [tolaria, tezzeret, urabrask, gate] = [
     await world.as("tolaria"),
     await world.as("tezzeret"),
     await world.as("urabrask"),
-    await world.as("operator" as "tamiyo"),
+    await world.as("gate"),
   ];
   let result: EpochResult | undefined;
   let plan: EpochPlan | undefined;
@@ -82,7 +84,8 @@ const start = async () => {
     return outcome.value;
   };
   const command = async (sent: InputOf<"control.kasmina.commands">) => {
-    const asked = operator.request("control.kasmina.commands", sent);
+    const by = { principal: "operator", role: "operator", transport: "nats" } as const;
+    const asked = gate.request("control.kasmina.admitted", { by, command: sent });
     await world.clock.advance(10);
     const outcome = await asked;
     return outcome.kind === "reply" ? outcome.value : outcome;

@@ -15,7 +15,7 @@ import { nodeFileSystem } from "../../src/store/file-system.ts";
 import { createLibrary } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { config, signal } from "../policy/fixtures.ts";
-import { blueprint, fieldReport, tags, temporaryDatabase, temporaryFolder, transition } from "../store/support.ts";
+import { blueprint, fieldReport, tags, temporaryDatabase, temporaryFolder, testLedger, transition } from "../store/support.ts";
 import { createActorWorld, gate } from "./support.ts";
 
 describe("Urza", () => {
@@ -85,7 +85,11 @@ describe("Nissa", () => {
   const start = async (append: (runId: string | undefined, envelope: Envelope) => Promise<boolean>) => {
     const world = createActorWorld();
     const shown: string[] = [];
-    const child = await startNissa(world.ports, { sink: { append }, watch: ({ subject }) => shown.push(subject) });
+    const child = await startNissa(world.ports, {
+      sink: { append },
+      watch: ({ subject }) => shown.push(subject),
+      performance: () => ({ atMs: 1, breakers: [], queues: [] }),
+    });
     return { ...world, child, shown, kasmina: await world.as("kasmina"), tolaria: await world.as("tolaria") };
   };
 
@@ -157,9 +161,9 @@ describe("Tamiyo", () => {
     const urza = await world.as("urza");
     await urza.respond("library.tags.find", async () => ({ found: [] }));
     await startTamiyo(world.ports, { morphogenetic: config, validationBatches: 2, memory, machine: "here" });
-    const kasmina = await world.as("kasmina");
+    const [kasmina, gate] = [await world.as("kasmina"), await world.as("gate")];
     const commands: KasminaControlCommand[] = [];
-    await kasmina.respond("control.kasmina.commands", async (command) => {
+    await gate.respond("control.kasmina.commands", async (command) => {
       commands.push(command);
       return receipt(command);
     });
@@ -184,7 +188,7 @@ describe("Tamiyo", () => {
     expect(world.sent("system.events.decision").map(({ outcome }) => outcome)).toEqual(["wait", "germinate"]);
   });
 
-  it("Y1 a refusal is told as one, with Kasmina's reason; so is her silence", async () => {
+  it("Y1 a refusal is told as one, with its reason; so is silence", async () => {
     const refusing = await start(({ requestId }) => ({
       kind: "refused",
       requestId,
@@ -202,11 +206,11 @@ describe("Tamiyo", () => {
     }
     expect(refusing.sent("system.events.decision").at(-1)).toMatchObject({
       outcome: "refused",
-      reason: expect.stringMatching(/Kasmina refused \(lock_held\): h1 is in trial$/),
+      reason: expect.stringMatching(/refused \(lock_held\): h1 is in trial$/),
     });
     expect(silent.sent("system.events.decision").at(-1)).toMatchObject({
       outcome: "refused",
-      reason: expect.stringMatching(/Kasmina gave no receipt \(unavailable\)/),
+      reason: expect.stringMatching(/the Gate gave no receipt \(unavailable\)/),
     });
   });
 
@@ -225,7 +229,8 @@ describe("the outbox", () => {
   const start = async () => {
     const world = createActorWorld();
     const database = temporaryDatabase();
-    const runs = createRunStore({ database, idempotencyMs: 1000, outboxMessagesMax: 1000, boundariesMax: 4 });
+    const ledger = testLedger(database);
+    const runs = createRunStore({ database, ledger, idempotencyMs: 1000, outboxMessagesMax: 1000, boundariesMax: 4 });
     const bus = await world.as("kasmina");
     return { ...world, runs, bus, outbox: createOutbox(bus, runs, () => world.clock.nowMs(), silentLog) };
   };
@@ -256,8 +261,10 @@ describe("the outbox", () => {
     first.runs.enqueue([message(1)]);
     await first.outbox.flush();
     const send = async (n: number): Promise<void> => {
+      const database = temporaryDatabase();
       const runs = createRunStore({
-        database: temporaryDatabase(),
+        database,
+        ledger: testLedger(database),
         idempotencyMs: 1000,
         outboxMessagesMax: 10,
         boundariesMax: 4,

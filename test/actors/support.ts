@@ -1,8 +1,10 @@
 /** Actors on the bus in memory and a clock that only the test moves. */
 import type { ActorPorts } from "../../src/actors/shell.ts";
 import type { Bus } from "../../src/bus/bus.ts";
+import { BreakerConfig, RetryConfig } from "../../src/contracts/config-calls.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
 import type { ActorName, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
+import { createResilience } from "../../src/resilience/resilience.ts";
 import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
 import { createMemoryBroker, type MemoryBroker } from "../support/memory-bus.ts";
 
@@ -29,6 +31,12 @@ export const createActorWorld = (mailboxMessagesMax = 100): ActorWorld => {
       clock,
       log: silentLog,
       mailboxMessagesMax,
+      resilience: createResilience({
+        breaker: BreakerConfig.parse({}),
+        retry: RetryConfig.parse({}),
+        clock,
+        uniform: () => 0.5,
+      }),
       onDeadLetter: (actor, subject, reason) => deadLetters.push(`${actor} ${subject} ${reason}`),
     },
     as: (name) => broker.connect(name),

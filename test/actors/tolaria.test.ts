@@ -119,6 +119,39 @@ describe("T2 training waits for nobody", () => {
     expect(world.told()).toEqual(world.told().map((_, i) => i + 1));
   });
 
+  it("Kasmina hangs: once the breaker is open a boundary costs no time-out any more", async () => {
+    const world = await start();
+    const kasmina = await world.as("kasmina");
+    await kasmina.respond("control.kasmina.boundary", () => new Promise(() => undefined));
+    await world.begin();
+    await world.clock.advance(60_000);
+    // Each window takes a second; two time-outs of 2 s each would leave 11 of them.
+    expect(world.plans.length).toBeGreaterThanOrEqual(20);
+    expect(world.ports.resilience.breakers.get("control.kasmina.boundary").stats()).toMatchObject({ succeeded: 0 });
+  });
+
+  it("in a trial a hanging Kasmina is asked as patiently with a breaker as without", async () => {
+    const world = await start();
+    const kasmina = await world.as("kasmina");
+    let hangs = false;
+    await kasmina.respond("control.kasmina.boundary", async ({ status }): Promise<ReplyOf<"control.kasmina.boundary">> => {
+      if (hangs) await new Promise(() => undefined);
+      return { kind: "run", plan: plan(status.epoch + 1, { kind: "evaluate", seedId: "seed:h2" }) };
+    });
+    const child = await startTolaria(world.ports, { ...world.run, boundaryAttemptsMax: 10 });
+    await world.clock.advance(500);
+    hangs = true;
+    let ended = false;
+    void child.exited.then(() => {
+      ended = true;
+    });
+    // Ten attempts of 2 s, answered or rejected.
+    await world.clock.advance(18_000);
+    expect(ended).toBe(false);
+    await world.clock.advance(10_000);
+    expect(ended).toBe(true);
+  });
+
   it("in a trial she is waited for: the host must not move", async () => {
     const world = await start();
     const kasmina = await world.as("kasmina");

@@ -28,7 +28,18 @@ const draw = (tree: SupervisorTree, indent = ""): string[] =>
   });
 
 const build = async (): Promise<SupervisorTree> => {
-  const starters = { oona: idle, urza: idle, nissa: idle, tezzeret: idle, urabrask: idle, tamiyo: idle, emrakul: idle };
+  const starters = {
+    oona: idle,
+    urza: idle,
+    nissa: idle,
+    tezzeret: idle,
+    urabrask: idle,
+    gate: idle,
+    warden: idle,
+    tamiyo: idle,
+    emrakul: idle,
+    letters: idle,
+  };
   const supervisor = new Supervisor(nodeTopology(starters, bounds), { clock: createSimulatedClock() });
   await supervisor.start();
   await supervisor.addChild(runTopology("<id>", { kasmina: idle, tolaria: idle }, bounds));
@@ -58,7 +69,18 @@ describe("topology", () => {
     expect(spec.id).toBe("run:r-1");
     expect(
       nodeTopology(
-        { oona: idle, urza: idle, nissa: idle, tezzeret: idle, urabrask: idle, tamiyo: idle, emrakul: idle },
+        {
+          oona: idle,
+          urza: idle,
+          nissa: idle,
+          tezzeret: idle,
+          urabrask: idle,
+          gate: idle,
+          warden: idle,
+          tamiyo: idle,
+          emrakul: idle,
+          letters: idle,
+        },
         bounds,
       ).children.map((child) => child.restart),
     ).toEqual(Array(5).fill("permanent"));

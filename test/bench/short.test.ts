@@ -8,6 +8,7 @@ import { benchDormant, dormantTable } from "../../bench/dormant.ts";
 import { benchForge, forgeTable } from "../../bench/forge.ts";
 import { benchGrowth, growthTable } from "../../bench/growth.ts";
 import { suites } from "../../bench/growth-suites.ts";
+import { benchLedger, ledgerTable } from "../../bench/ledger.ts";
 import { withPart } from "../../bench/results-file.ts";
 
 const finite = (values: readonly number[]): void => {
@@ -36,6 +37,13 @@ describe("the benches, short", () => {
     finite(Object.values(bench));
     expect(bench.kernels).toBeGreaterThan(2);
     expect(forgeTable(bench)).toContain("cache");
+  });
+
+  it("ledger: told beside the plain write, verified and replayed whole", async () => {
+    const bench = await benchLedger({ commands: 5, rounds: 2, entries: 200 });
+    finite(Object.values(bench));
+    expect(bench.entries).toBe(201);
+    expect(ledgerTable(bench).split("\n")).toHaveLength(7);
   });
 
   it("growth: a suite of two hosts and three arms fills in its rows, and goes on from what is there", async () => {

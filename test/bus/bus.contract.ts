@@ -152,13 +152,42 @@ export const busContract = (name: string, start: () => Promise<BusUnderTest>): v
         subject: "system.events.supervision",
         reason: `handed over 3 times, the last time: not yet: ${lost}`,
         envelope: { sender: "supervisor", payload: supervision(lost) },
+        place: { stream: "EVENTS", sequence: expect.any(Number), deliveries: deliveriesMax },
       });
     });
 
+    it("Q2 P6 a dead letter comes again as its sender sent it, once for each repeat, and only the supervisor may send it", async () => {
+      const [supervisor, nissa] = [await connect("supervisor"), await connect("nissa")];
+      const detail = tag();
+      const seen: (readonly [string, string])[] = [];
+      let broken = true;
+      await nissa.subscribe("system.events.supervision", (event, { id, sender }) => {
+        if (event.detail !== detail) return;
+        if (broken) throw new Error(`broken for ${detail}`);
+        seen.push([id, sender]);
+      });
+      await supervisor.publish("system.events.supervision", supervision(detail), { messageId: detail });
+      const letter = () => system.deadLetters.find(({ reason }) => reason.includes(detail));
+      await until(() => letter() !== undefined, "it died");
+      broken = false;
+      const { envelope } = letter()!;
+      for (let i = 0; i < 2; i++) expect(await supervisor.resend(envelope!, "first")).toEqual({ kind: "sent" });
+      await until(() => seen.length === 1, "it came again");
+      expect(await supervisor.resend(envelope!, "second")).toEqual({ kind: "sent" });
+      await until(() => seen.length === 2, "it came once more");
+      expect(seen).toEqual([
+        [detail, "supervisor"],
+        [detail, "supervisor"],
+      ]);
+      expect(await nissa.resend(envelope!, "third")).toMatchObject({ kind: "failed", reason: expect.stringMatching(/^denied/) });
+      const unfit = { ...envelope!, payload: { kind: "nonsense" } };
+      expect(await supervisor.resend(unfit, "x")).toMatchObject({ kind: "failed", reason: expect.stringMatching(/^invalid/) });
+    });
+
     it("a request is answered, with the trace carried over and defaults filled in", async () => {
-      const [kasmina, operator] = [await connect("kasmina"), await connect("operator")];
+      const [gate, operator] = [await connect("gate"), await connect("operator")];
       const seen: unknown[] = [];
-      await kasmina.respond("control.kasmina.commands", async (command, context) => {
+      await gate.respond("control.kasmina.commands", async (command, context) => {
         seen.push(command, context.sender, context.traceId);
         return refusal(command.requestId);
       });
@@ -176,10 +205,10 @@ export const busContract = (name: string, start: () => Promise<BusUnderTest>): v
     });
 
     it("a request that nobody answers is unavailable, also after the one who answered has stopped", async () => {
-      const [kasmina, operator] = [await connect("kasmina"), await connect("operator")];
+      const [gate, operator] = [await connect("gate"), await connect("operator")];
       const ask = () => operator.request("control.kasmina.commands", statusCommand("c"));
       expect((await ask()).kind).toBe("unavailable");
-      const subscription = await kasmina.respond("control.kasmina.commands", async ({ requestId }) => refusal(requestId));
+      const subscription = await gate.respond("control.kasmina.commands", async ({ requestId }) => refusal(requestId));
       expect((await ask()).kind).toBe("reply");
       await subscription.close();
       expect((await ask()).kind).toBe("unavailable");
@@ -197,12 +226,30 @@ export const busContract = (name: string, start: () => Promise<BusUnderTest>): v
       expect((await tezzeret.request("library.kernel.find", { keyHash: "0".repeat(64) })).kind).toBe("unavailable");
     });
 
+    it("B8 a request ends at the deadline it is given, and the one who answers is told of it", async () => {
+      const [urza, tezzeret] = [await connect("urza"), await connect("tezzeret")];
+      const deadlines: (number | undefined)[] = [];
+      await urza.respond("library.kernel.find", async (_, { deadlineAtMs }) => {
+        deadlines.push(deadlineAtMs);
+        return { kind: "missing" } as const;
+      });
+      const ask = (deadlineAtMs: number) =>
+        tezzeret.request("library.kernel.find", { keyHash: "0".repeat(64) }, { timeoutMs: 5_000, deadlineAtMs });
+      const soonMs = clock.nowMs() + 3_000;
+      expect((await ask(soonMs)).kind).toBe("reply");
+      expect(await ask(clock.nowMs())).toMatchObject({
+        kind: "timeout",
+        reason: expect.stringContaining("the deadline had passed"),
+      });
+      expect(deadlines).toEqual([soonMs]);
+    });
+
     it("B6 a request that is not answered in time is a timeout; what waited past its deadline is not handled", async () => {
-      const [kasmina, operator] = [await connect("kasmina"), await connect("operator")];
+      const [gate, operator] = [await connect("gate"), await connect("operator")];
       const { opened, open } = door();
       const handled: string[] = [];
       const startMs = clock.nowMs();
-      await kasmina.respond("control.kasmina.commands", async ({ requestId }) => {
+      await gate.respond("control.kasmina.commands", async ({ requestId }) => {
         handled.push(requestId);
         await opened;
         return refusal(requestId);
@@ -273,9 +320,9 @@ export const busContract = (name: string, start: () => Promise<BusUnderTest>): v
 
     it("B1 who may not publish is told so; who may not listen or answer gets an error", async () => {
       const [observer, nissa, tolaria] = [await connect("observer"), await connect("nissa"), await connect("tolaria")];
-      expect(await observer.request("control.kasmina.commands", statusCommand("x"))).toEqual({
+      expect(await observer.request("library.asset.get", assetGet())).toEqual({
         kind: "denied",
-        reason: "observer may not publish on control.kasmina.commands",
+        reason: "observer may not publish on library.asset.get",
       });
       expect(await nissa.publish("telemetry.run.progress", progress(1))).toMatchObject({
         kind: "failed",

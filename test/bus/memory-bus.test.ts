@@ -12,8 +12,8 @@ busContract("memory", async () => {
 it("time passes on the given clock alone", async () => {
   const simulated = createSimulatedClock();
   const broker = createMemoryBroker({ clock: simulated });
-  const [kasmina, operator] = [await broker.connect("kasmina"), await broker.connect("operator")];
-  await kasmina.respond("control.kasmina.commands", () => new Promise(() => undefined));
+  const [gate, operator] = [await broker.connect("gate"), await broker.connect("operator")];
+  await gate.respond("control.kasmina.commands", () => new Promise(() => undefined));
   const asked = operator.request("control.kasmina.commands", statusCommand("x"), { timeoutMs: 1_000 });
   await simulated.advance(1_000);
   expect((await asked).kind).toBe("timeout");
@@ -33,9 +33,9 @@ it("B2 broken bytes are a dead letter and reach no handler", async () => {
 
 it("B7 a lost connection says why, and its answers are unavailable", async () => {
   const broker = createMemoryBroker({ clock: createSimulatedClock() });
-  const [kasmina, operator] = [await broker.connect("kasmina"), await broker.connect("operator")];
-  await kasmina.respond("control.kasmina.commands", async ({ requestId }) => refusal(requestId));
-  broker.lose("kasmina", "the server died");
-  expect(await kasmina.closed).toBe("the server died");
+  const [gate, operator] = [await broker.connect("gate"), await broker.connect("operator")];
+  await gate.respond("control.kasmina.commands", async ({ requestId }) => refusal(requestId));
+  broker.lose("gate", "the server died");
+  expect(await gate.closed).toBe("the server died");
   expect((await operator.request("control.kasmina.commands", statusCommand("x"))).kind).toBe("unavailable");
 });

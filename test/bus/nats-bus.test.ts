@@ -9,7 +9,7 @@ busContract("nats", async () => {
     payloadBytesMax,
     mailboxMessagesMax,
     durable: { deliveriesMax, retryMsMin: 10, retryMsMax: 20 },
-    onDeadLetter: (letter) => deadLetters.push(letter),
+    onDeadLetter: (letter) => void deadLetters.push(letter),
   });
   return { connect: server.oona.connect, deadLetters, stop: server.stop };
 });

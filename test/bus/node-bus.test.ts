@@ -21,7 +21,7 @@ const open = async (...[principal]: Parameters<TestServer["oona"]["connect"]>): 
 beforeAll(async () => {
   server = await startTestServer({
     durable: { ackWaitMs: 300, deliveriesMax: 2, retryMsMin: 10, retryMsMax: 20, handlerMsMax: 1 },
-    onDeadLetter: (letter) => deadLetters.push(letter),
+    onDeadLetter: (letter) => void deadLetters.push(letter),
   });
   const { url, user, password } = JSON.parse(await readFile(server.oona.operatorFile, "utf8"));
   // A stock client: no prefix for its inboxes, no envelope.
@@ -57,10 +57,8 @@ it("the operator's files are private, hold no more than the operator's login, an
 });
 
 it("a plain client's bare command is answered bare; one that does not fit gets a typed refusal", async () => {
-  const kasmina = await open("kasmina");
-  await kasmina.respond("control.kasmina.commands", async ({ requestId }, { sender }) =>
-    refusal(requestId, `asked by ${sender}`),
-  );
+  const gate = await open("gate");
+  await gate.respond("control.kasmina.commands", async ({ requestId }, { sender }) => refusal(requestId, `asked by ${sender}`));
   const ask = async (body: unknown) =>
     (await raw.request("control.kasmina.commands", JSON.stringify(body), { timeout: 5_000 })).json();
   expect(await ask(statusCommand("b1"))).toEqual(refusal("b1", "asked by operator"));
@@ -74,9 +72,9 @@ it("a plain client's bare command is answered bare; one that does not fit gets a
 });
 
 it("actors are services: $SRV.PING finds them, INFO lists what they answer, STATS counts", async () => {
-  const [kasmina, operator] = [await open("kasmina"), await open("operator")];
+  const [gate, operator] = [await open("gate"), await open("operator")];
   await open("nissa");
-  await kasmina.respond("control.kasmina.commands", async ({ requestId }) => {
+  await gate.respond("control.kasmina.commands", async ({ requestId }) => {
     if (requestId === "bad") throw new Error("no");
     return refusal(requestId);
   });
@@ -85,10 +83,10 @@ it("actors are services: $SRV.PING finds them, INFO lists what they answer, STAT
   const pings: string[] = [];
   for await (const answer of await raw.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 2_000 }).ping())
     pings.push(answer.name);
-  expect([...new Set(pings)].sort()).toEqual(["kasmina", "nissa"]);
-  const info = (await raw.request("$SRV.INFO.kasmina", "", { timeout: 5_000 })).json<{ endpoints: { subject: string }[] }>();
-  expect(info.endpoints.map(({ subject }) => subject)).toEqual(["control.kasmina.commands"]);
-  const stats = (await raw.request("$SRV.STATS.kasmina", "", { timeout: 5_000 })).json<{
+  expect([...new Set(pings)].sort()).toEqual(["gate", "nissa"]);
+  const info = (await raw.request("$SRV.INFO.gate", "", { timeout: 5_000 })).json<{ endpoints: { subject: string }[] }>();
+  expect(info.endpoints.map(({ subject }) => subject)).toEqual(["control.kasmina.commands", "control.kasmina.commands.*"]);
+  const stats = (await raw.request("$SRV.STATS.gate", "", { timeout: 5_000 })).json<{
     endpoints: { num_requests: number; data: object }[];
   }>();
   expect(stats.endpoints[0]).toMatchObject({
@@ -121,7 +119,12 @@ it("D5 broken bytes in a stream are a dead letter at once, and the next message 
   await nissa.subscribe("system.events.supervision", ({ detail }) => void details.push(detail));
   await until(() => details.length === 1, "the sound one came");
   expect(details).toEqual(["after the broken one"]);
-  expect(deadLetters).toMatchObject([{ principal: "nissa", reason: expect.stringContaining("does not fit") }]);
+  expect(deadLetters[0]).toMatchObject({
+    principal: "nissa",
+    reason: expect.stringContaining("does not fit"),
+    raw: '{"schemaVersion":1}',
+    place: { stream: "EVENTS", deliveries: 1 },
+  });
 });
 
 it("O3 a message that its actor never answers for is handed over again and then reported by the server's own count", async () => {
@@ -142,18 +145,21 @@ it("O3 a message that its actor never answers for is handed over again and then 
   await until(() => redeliveries.length === 2, "the other node got it");
   const third = await open("nissa");
   await third.subscribe("system.events.supervision", () => void redeliveries.push(99));
-  await until(() => deadLetters.length > 0, "the server gave up");
+  const counted = () => deadLetters.find(({ reason }) => reason.includes("never acknowledged"));
+  await until(() => counted() !== undefined, "the server gave up");
   expect(redeliveries).toEqual([0, 1]);
-  expect(deadLetters[0]).toMatchObject({
+  expect(counted()).toMatchObject({
     principal: "nissa",
     subject: "system.events.supervision",
-    reason: expect.stringContaining("2 times and never acknowledged"),
+    reason: "handed over 2 times and never acknowledged",
+    envelope: { sender: "supervisor", payload: supervision("stuck") },
+    place: { stream: "EVENTS", deliveries: 2 },
   });
 });
 
 it("a work queue has one listening actor for each subject, and every durable subject has a consumer", () => {
   for (const { retention, subjects } of streamSpecs(1_000)) {
-    for (const subject of subjects) {
+    for (const subject of subjects.filter((each) => !each.startsWith("$JS."))) {
       const actors = consumerSpecs.filter((spec) => spec.subject === subject);
       expect(actors.length, subject).toBeGreaterThan(0);
       if (retention === "work-queue") expect(actors, subject).toHaveLength(1);
@@ -173,14 +179,14 @@ const loginAs = async (principal: string): Promise<NatsConnection> => {
 };
 
 it("an actor that is closed while its handler hangs is closed all the same", async () => {
-  const [operator, kasmina] = [await open("operator"), await open("kasmina")];
+  const [operator, gate] = [await open("operator"), await open("gate")];
   let asked = false;
-  await kasmina.respond("control.kasmina.commands", () => {
+  await gate.respond("control.kasmina.commands", () => {
     asked = true;
     return new Promise(() => undefined);
   });
   const outcome = operator.request("control.kasmina.commands", statusCommand("x"), { timeoutMs: 300 });
   await until(() => asked, "it hangs");
-  await kasmina.close();
+  await gate.close();
   expect((await outcome).kind).toBe("timeout");
 });

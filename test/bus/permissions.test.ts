@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EmbeddedServer, newCredentials, startEmbeddedServer } from "../../src/bus/embedded-server.ts";
 import { findNatsServer } from "../../src/bus/find-server.ts";
 import { systemProcesses } from "../../src/bus/server-process.ts";
+import { personRoles } from "../../src/contracts/roles.ts";
 import { type Principal, principals, subjectNames, subjects } from "../../src/contracts/subjects.ts";
 import { clock, embedded, ports, quietLog, temporaryFolder, until } from "./support.ts";
 
@@ -73,14 +74,37 @@ const probe = async (principal: Principal, inboxPrefix = `_INBOX.${principal}`):
   };
 };
 
+const isPerson = (principal: Principal): boolean => (personRoles as readonly string[]).includes(principal);
+
 describe.each(principals)("%s", (principal) => {
-  it.each(subjectNames)("P1 P2 %s: publish and subscribe as the table says", async (subject) => {
+  it.each(subjectNames)("P1 P2 P6 %s: publish and subscribe as the table says", async (subject) => {
     const { publish, subscribe } = probes.get(principal) ?? (await remember(principal));
-    const entry: { readonly publishers: readonly string[]; readonly listeners: readonly string[]; readonly stream?: string } =
-      subjects[subject];
-    const person = principal === "operator" || principal === "observer";
-    expect(await publish(subject)).toBe(entry.publishers.includes(principal));
+    const entry: {
+      readonly publishers: readonly string[];
+      readonly listeners: readonly string[];
+      readonly stream?: string;
+      readonly vouched?: true;
+    } = subjects[subject];
+    const person = isPerson(principal);
+    const named = entry.vouched === true && principal !== "operator";
+    const resends = principal === "supervisor" && entry.stream !== undefined;
+    expect(await publish(named ? `${subject}.${principal}` : subject)).toBe(entry.publishers.includes(principal) || resends);
     expect(await subscribe(subject)).toBe(entry.listeners.includes(principal) && (person || entry.stream === undefined));
+  });
+
+  it("P1 on a vouched subject it cannot speak in the name of another", async () => {
+    const { publish, subscribe } = probes.get(principal) ?? (await remember(principal));
+    const vouched = subjectNames.filter((subject) => "vouched" in subjects[subject]);
+    expect(vouched.length).toBeGreaterThan(0);
+    for (const subject of vouched) {
+      for (const other of [...principals, "stranger"]) {
+        const may = other === principal && (subjects[subject].publishers as readonly string[]).includes(principal);
+        expect(await publish(`${subject}.${other}`), `${subject}.${other}`).toBe(may);
+      }
+      // Without a name it is the operator who speaks.
+      expect(await publish(subject), subject).toBe(principal === "operator");
+      expect(await subscribe(`${subject}.*`)).toBe((subjects[subject].listeners as readonly string[]).includes(principal));
+    }
   });
 
   it("P3 hears its own inbox and nobody else's", async () => {
@@ -103,7 +127,7 @@ describe.each(principals)("%s", (principal) => {
 
   it("services: people ask, actors answer under their own name", async () => {
     const { publish, subscribe } = probes.get(principal) ?? (await remember(principal));
-    const person = principal === "operator" || principal === "observer";
+    const person = isPerson(principal);
     expect(await publish("$SRV.PING")).toBe(person);
     expect(await subscribe("$SRV.PING")).toBe(!person);
     expect(await subscribe("$SRV.INFO.urza")).toBe(principal === "urza");
@@ -124,37 +148,38 @@ const remember = async (principal: Principal): Promise<Probe> => {
 
 it("P3 a person who listens to all inboxes does not hear those that belong to somebody", async () => {
   const operator = await probe("operator");
-  const kasmina = await probe("kasmina");
+  const gate = await probe("gate");
   const heard: string[] = [];
   operator.connection.subscribe("_INBOX.>", { callback: (_, message) => void heard.push(message.subject) });
-  kasmina.connection.subscribe("control.kasmina.commands", { callback: (_, message) => void message.respond(Empty) });
-  await Promise.all([operator.connection.flush(), kasmina.connection.flush()]);
+  for (const subject of ["control.kasmina.commands", "control.kasmina.commands.*"])
+    gate.connection.subscribe(subject, { callback: (_, message) => void message.respond(Empty) });
+  await Promise.all([operator.connection.flush(), gate.connection.flush()]);
   // A stock client with inboxes of no name gets its answer; one with a name's inbox is answered there alone.
   const stock = await probe("operator", "_INBOX");
   const tamiyo = await probe("tamiyo");
-  await tamiyo.connection.request("control.kasmina.commands", Empty, { timeout: 5_000 });
+  await tamiyo.connection.request("control.kasmina.commands.tamiyo", Empty, { timeout: 5_000 });
   await stock.connection.request("control.kasmina.commands", Empty, { timeout: 5_000 });
   await until(() => heard.length > 0, "the stock client's answer was seen");
   expect(heard.filter((subject) => subject.startsWith("_INBOX.tamiyo."))).toEqual([]);
 });
 
 it("P4 an answer goes to the asker once, and to nobody who did not ask", async () => {
-  const kasmina = await probe("kasmina");
-  expect(await kasmina.publish("_INBOX.operator.abc.def")).toBe(false);
+  const gate = await probe("gate");
+  expect(await gate.publish("_INBOX.operator.abc.def")).toBe(false);
   const operator = await probe("operator");
   const answers: string[] = [];
   operator.connection.subscribe("_INBOX.operator.fixed", { callback: (_, message) => void answers.push(message.string()) });
-  kasmina.connection.subscribe("control.kasmina.commands", {
+  gate.connection.subscribe("control.kasmina.commands", {
     queue: "once",
     callback: (_, message) => {
       message.respond(new TextEncoder().encode("first"));
       message.respond(new TextEncoder().encode("second"));
     },
   });
-  await Promise.all([operator.connection.flush(), kasmina.connection.flush()]);
+  await Promise.all([operator.connection.flush(), gate.connection.flush()]);
   operator.connection.publish("control.kasmina.commands", Empty, { reply: "_INBOX.operator.fixed" });
   await until(() => answers.length > 0, "the answer came");
-  await kasmina.connection.flush();
+  await gate.connection.flush();
   await operator.connection.flush();
   expect(answers.filter((answer) => answer === "second")).toEqual([]);
 });

@@ -154,13 +154,13 @@ describe("kill -9", () => {
       cleanups.push(() => bus.close());
       return bus;
     };
-    const [supervisor, nissa, kasmina, operator] = [
+    const [supervisor, nissa, gate, operator] = [
       await connect("supervisor"),
       await connect("nissa"),
-      await connect("kasmina"),
+      await connect("gate"),
       await connect("operator"),
     ];
-    await kasmina.respond("control.kasmina.commands", async ({ requestId }) => refusal(requestId));
+    await gate.respond("control.kasmina.commands", async ({ requestId }) => refusal(requestId));
     const pid = oona.serverPid() ?? 0;
     const { url } = oona;
     const stored: string[] = [];

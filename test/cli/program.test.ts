@@ -47,6 +47,9 @@ describe("help", () => {
     "doctor",
     "status",
     "ctl",
+    "dlq",
+    "performance",
+    "ledger",
     "machines",
   ];
 
@@ -62,6 +65,7 @@ describe("help", () => {
   test.each([
     ...commands.map((name) => [name]),
     ...["list", "save", "load"].map((name) => ["adapters", name]),
+    ...["verify", "show", "export"].map((name) => ["ledger", name]),
     ...["germinate", "cull", "rollback", "release", "resolve", "pause", "resume", "status", "stop"].map((name) => ["ctl", name]),
   ])("%s %s has an example", async (...args) => {
     const { exitCode, out } = await start([...args.filter((arg) => arg !== undefined), "--help"]);

@@ -1,4 +1,4 @@
-/** Commands that reach real services on this machine: the bus with a stand-in Kasmina, and the checks. */
+/** Commands that reach real services on this machine: the bus with a stand-in Gate, and the checks. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,8 +22,9 @@ const call = async (...args: string[]) => {
 describe("a running node", () => {
   let dataDir = "";
   let oona: Oona;
-  let kasmina: Bus;
+  let gate: Bus;
   const commands: KasminaControlCommand[] = [];
+  const senders: string[] = [];
 
   const answer = (command: KasminaControlCommand): CommandReceipt => {
     const { requestId } = command;
@@ -59,15 +60,16 @@ describe("a running node", () => {
       entropy,
       log,
     });
-    kasmina = await oona.connect("kasmina");
-    await kasmina.respond("control.kasmina.commands", async (command) => {
+    gate = await oona.connect("gate");
+    await gate.respond("control.kasmina.commands", async (command, { sender }) => {
       commands.push(command);
+      senders.push(sender);
       return answer(command);
     });
   });
 
   afterAll(async () => {
-    await kasmina.close();
+    await gate.close();
     await oona.stop();
     rmSync(dataDir, { recursive: true, force: true });
   });
@@ -164,6 +166,34 @@ describe("a running node", () => {
     });
   });
 
+  test("ctl pins, pauses a layer, sets limits, approves and vetoes, in the role that is named", async () => {
+    const sent = async (...args: string[]) => {
+      const { exitCode } = await call("ctl", ...args, "--request-id", args.join(" "), "--data-dir", dataDir);
+      const { requestId: _, ...rest } = commands.at(-1)!;
+      return exitCode === 0 ? rest : exitCode;
+    };
+    const reason = "asked by the operator";
+    expect(await sent("pin", "--target", "seed:h2")).toEqual({ kind: "pin", target: "seed:h2", reason });
+    expect(await sent("unpin", "--target", "h2", "--reason", "done")).toEqual({ kind: "unpin", target: "h2", reason: "done" });
+    expect(await sent("pause", "--site", "h2")).toEqual({ kind: "pause", site: "h2" });
+    expect(await sent("resume", "--scope", "adaptation")).toEqual({ kind: "resume", scope: "adaptation" });
+    expect(await sent("limit", "--resource", "flops", "--max", "1e9")).toEqual({
+      kind: "limit",
+      resource: "flops",
+      max: 1e9,
+      reason,
+    });
+    expect(await sent("approve", "--target", "cli-1", "--as", "admin")).toEqual({ kind: "approve", target: "cli-1", reason });
+    expect(senders.at(-1)).toBe("admin");
+    expect(await sent("veto", "--target", "cli-1")).toEqual({ kind: "veto", target: "cli-1", reason });
+    expect(senders.at(-1)).toBe("operator");
+    expect(await sent("learn", "--change", "policy 2", "--as", "admin")).toMatchObject({ kind: "learn", change: "policy 2" });
+    expect(await sent("limit", "--resource", "flops", "--max", "-1")).toBe(2);
+    expect(await sent("limit", "--resource", "moons", "--max", "1")).toBe(2);
+    expect(await sent("pin")).toBe(2);
+    expect(await sent("approve", "--target", "x", "--as", "nobody")).toBe(2);
+  });
+
   test("ctl with --json and ids of its own", async () => {
     for (const kind of ["pause", "resume", "stop"]) {
       const { exitCode, out } = await call("ctl", kind, "--json", "--data-dir", dataDir);
@@ -178,7 +208,7 @@ describe("a running node", () => {
   });
 
   test("a node whose run has not begun is a service error that says so", async () => {
-    await kasmina.close();
+    await gate.close();
     const { exitCode, err } = await call("ctl", "pause", "--timeout-ms", "500", "--data-dir", dataDir);
     expect(exitCode).toBe(5);
     expect(err).toMatch(

@@ -48,3 +48,12 @@ describe("a characterisation", () => {
     ]);
   });
 });
+
+describe("a breaker", () => {
+  it("is told with both states and the reason", () => {
+    const payload = { name: "lane.forge", from: "CLOSED", to: "OPEN", reason: "the forge lane was lost", atMs: 1 } as const;
+    expect(lines({ subject: "system.events.breaker", payload })).toEqual([
+      "breaker    lane.forge CLOSED → OPEN: the forge lane was lost",
+    ]);
+  });
+});

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { DataError, ServiceError } from "../../src/contracts/errors.ts";
-import { integer, openDatabase, optional, text } from "../../src/store/database.ts";
+import { integer, openDatabase, openDatabaseReader, optional, text } from "../../src/store/database.ts";
 import { migrations } from "../../src/store/migrations.ts";
 import { temporaryDatabase, temporaryFolder } from "./support.ts";
 
@@ -116,15 +116,66 @@ test("the tables of the program can be made", () => {
     .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     .all();
   expect(names.map((row) => text(row, "name")).sort()).toEqual([
+    "approvals",
     "asset_inputs",
     "assets",
     "boundaries",
     "commands",
+    "dead_letters",
     "field_reports",
+    "gate_windows",
     "kernel_tags",
+    "learning_changes",
+    "ledger",
+    "ledger_heads",
+    "ledger_tail",
     "outbox",
     "runs",
     "seed_transitions",
   ]);
   expect(migrations.length).toBeGreaterThan(0);
+});
+
+test("D4: what waits for a commit is called once, in order, after the outermost one; a rollback drops it", () => {
+  const database = temporaryDatabase();
+  const calls: string[] = [];
+  const wait = (name: string): void => database.afterCommit(() => calls.push(`${name} ${calls.length}`));
+  database.transaction(() => {
+    wait("a");
+    database.transaction(() => wait("b"));
+    expect(calls).toEqual([]);
+  });
+  expect(calls).toEqual(["a 0", "b 1"]);
+  const failing = (): void =>
+    database.transaction(() => {
+      wait("c");
+      throw new Error("no");
+    });
+  expect(failing).toThrow("no");
+  database.transaction(() => undefined);
+  expect(calls).toHaveLength(2);
+  expect(() => wait("d")).toThrow(/expected a transaction to wait for, found none/);
+});
+
+test("D5: a reader sees one moment, changes nothing, and stands in nobody's way", () => {
+  const file = join(temporaryFolder(), "esper.db");
+  const database = temporaryDatabase(file);
+  const options = { file, migrations, busyTimeoutMs: 20 };
+  const reader = openDatabaseReader(options);
+  const count = (): number => integer(reader.prepare("SELECT COUNT(*) AS count FROM runs").get() ?? {}, "count");
+  const add = (runId: string): number =>
+    database.transaction(() =>
+      database.prepare("INSERT INTO runs (run_id, arm, created_at_ms) VALUES (?, 'grown', 1)").run(runId),
+    );
+  expect(count()).toBe(0);
+  add("a");
+  expect(count()).toBe(0);
+  reader.refresh();
+  expect(count()).toBe(1);
+  expect(() => reader.prepare("DELETE FROM runs").get()).toThrow();
+  expect(count()).toBe(1);
+  reader.close();
+  expect(add("b")).toBe(1);
+  expect(() => openDatabaseReader({ ...options, migrations: migrations.slice(1) })).toThrow(/expected version \d+, found \d+/);
+  expect(() => openDatabaseReader({ ...options, file: `${file}.none` })).toThrow(/found nothing there/);
 });

@@ -7,13 +7,15 @@ import { expect, test } from "vitest";
 import type { CommandReceipt, KasminaControlCommand } from "../../src/contracts/commands.ts";
 import { ContractError, ServiceError } from "../../src/contracts/errors.ts";
 import type { Database } from "../../src/store/database.ts";
+import { entryOfRow, readLedgerRows } from "../../src/store/ledger-rows.ts";
 import type { BoundaryRecord, CommandRecord, RunStore } from "../../src/store/run-store.ts";
 import { createRunStore, type RunStoreOptions } from "../../src/store/sqlite-run-store.ts";
-import { plan, temporaryDatabase, temporaryFolder, transition } from "./support.ts";
+import { headsOf, verify } from "./ledger-history.ts";
+import { plan, temporaryDatabase, temporaryFolder, testKey, testLedger, transition } from "./support.ts";
 
 const idempotencyMs = 300_000;
 const storeOn = (database: Database, over: Partial<RunStoreOptions> = {}): RunStore =>
-  createRunStore({ database, idempotencyMs, outboxMessagesMax: 1000, boundariesMax: 50, ...over });
+  createRunStore({ database, ledger: testLedger(database), idempotencyMs, outboxMessagesMax: 1000, boundariesMax: 50, ...over });
 const setUp = (over: Partial<RunStoreOptions> = {}): RunStore => {
   const store = storeOn(temporaryDatabase(), over);
   store.createRun({ runId: "r-1", arm: "grown", nowMs: 5 });
@@ -26,6 +28,9 @@ const boundary = (epoch: number, over: Partial<BoundaryRecord> = {}): BoundaryRe
   snapshots: { epoch },
   transitions: [],
   appliedCommands: [],
+  refusals: [],
+  budget: [],
+  escalations: [],
   outbox: [],
   ...over,
 });
@@ -45,6 +50,7 @@ const accepted = (requestId: string): CommandReceipt => ({
 const command = (requestId: string, over: Partial<CommandRecord> = {}): CommandRecord => ({
   command: germinate(requestId),
   receipt: accepted(requestId),
+  sender: "operator",
   runId: "r-1",
   pending: true,
   nowMs: 1000,
@@ -265,7 +271,7 @@ test("R1: a process killed at any moment leaves whole boundaries and loses none 
   temporaryDatabase(file).close();
   const script = fileURLToPath(new URL("./record-boundaries.ts", import.meta.url));
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  const child = spawn(process.execPath, ["--import", tsx, script, file], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", tsx, script, file, testKey], { stdio: ["ignore", "pipe", "inherit"] });
   let told = 0;
   let rest = "";
   for await (const chunk of child.stdout.setEncoding("utf8")) {
@@ -282,4 +288,9 @@ test("R1: a process killed at any moment leaves whole boundaries and loses none 
   const expected = Array.from({ length: lastEpoch }, (_, index) => index + 1);
   expect(store.transitions("r-1").map(({ sequence }) => sequence)).toEqual(expected);
   expect(store.pendingOutbox(1_000_000).map(({ payload }) => payload)).toEqual(expected.map((epoch) => ({ epoch })));
-}, 30_000);
+  // R9: the ledger tells exactly these boundaries, and is whole.
+  const database = temporaryDatabase(file);
+  const transitions = [...readLedgerRows(database, { kind: "transition" })].map(entryOfRow);
+  expect(transitions.map((entry) => (entry.kind === "transition" ? entry.payload.sequence : 0))).toEqual(expected);
+  expect((await verify(database, headsOf(database))).problems).toEqual([]);
+}, 120_000);

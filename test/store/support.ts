@@ -10,6 +10,8 @@ import type { Graph } from "../../src/contracts/graph.ts";
 import type { LifecycleState, SeedTransition } from "../../src/contracts/lifecycle.ts";
 import type { EpochPlan } from "../../src/contracts/plan.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
+import { createLedger, type Ledger, type LedgerOptions } from "../../src/store/ledger.ts";
+import { generateLedgerKey, ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { migrations } from "../../src/store/migrations.ts";
 
 /** A folder of its own, removed when the test ends. */
@@ -24,6 +26,21 @@ export const temporaryDatabase = (file = join(temporaryFolder(), "esper.db")): D
   onTestFinished(() => database.close());
   return database;
 };
+
+/** One key for all tests of a file. */
+export const testKey = generateLedgerKey();
+export const testSigner = ledgerSigner(testKey);
+
+/** A ledger whose heads stay in the database. */
+export const testLedger = (database: Database, over: Partial<LedgerOptions> = {}): Ledger =>
+  createLedger({
+    database,
+    signer: testSigner,
+    clock: { nowMs: () => 1_700_000_000_000 },
+    headEntriesMax: 256,
+    onHead: () => undefined,
+    ...over,
+  });
 
 export const hashOf = (digit: string): string => digit.repeat(64);
 

@@ -4,15 +4,22 @@
  */
 
 import type { Bus, MessageContext, PublishOutcome, RequestOutcome, SendOptions, Subscription } from "../../src/bus/bus.ts";
-import { mayListen, mayPublish } from "../../src/bus/permissions.ts";
+import { mayListen, mayPublish, mayResend } from "../../src/bus/permissions.ts";
 import type { DeadLetter } from "../../src/bus/receiver.ts";
 import { createSerialQueue, type SerialQueue } from "../../src/bus/serial-queue.ts";
 import { consumerSpecs, durableName, isActor, streamOf } from "../../src/bus/streams.ts";
-import { checkPayload, checkReply, decodeMessage, encodeMessage, failureKind } from "../../src/bus/wire.ts";
+import { checkPayload, checkReply, decodeMessage, encodeMessage, failureKind, rawText } from "../../src/bus/wire.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import { ContractError, describeError, ServiceError } from "../../src/contracts/errors.ts";
 import type { Clock } from "../../src/contracts/ports.ts";
-import type { PayloadOf, Principal, ReplyOf, RequestSubject, SubjectName } from "../../src/contracts/subjects.ts";
+import {
+  type PayloadOf,
+  type Principal,
+  type ReplyOf,
+  type RequestSubject,
+  type SubjectName,
+  subjectNames,
+} from "../../src/contracts/subjects.ts";
 
 export interface MemoryBrokerOptions {
   readonly clock: Clock;
@@ -44,6 +51,7 @@ type Responder = { readonly queue: SerialQueue<Question> };
 
 interface Stored {
   readonly data: Uint8Array;
+  readonly sequence: number;
   deliveries: number;
 }
 
@@ -58,11 +66,12 @@ interface Consumer {
   work: Promise<void> | undefined;
 }
 
-const contextOf = ({ id, sender, sentAtMs, traceId }: Envelope, redeliveries: number): MessageContext => ({
+const contextOf = ({ id, sender, sentAtMs, traceId, deadlineAtMs }: Envelope, redeliveries: number): MessageContext => ({
   id,
   sender,
   sentAtMs,
   traceId,
+  ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
   redeliveries,
 });
 
@@ -83,6 +92,7 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
   const stored = new Set<string>();
   const connections = new Set<{ readonly principal: Principal; readonly lose: (reason: string) => void }>();
   let count = 0;
+  let sequences = 0;
 
   const decode = (subject: SubjectName, data: Uint8Array) =>
     decodeMessage(subject, data, () => {
@@ -106,10 +116,11 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
 
   const deliver = (subject: SubjectName, data: Uint8Array): void => {
     for (const listener of listeners.get(subject) ?? []) listener(data);
+    const sequence = ++sequences;
     for (const spec of consumerSpecs)
       if (spec.subject === subject) {
         const durable = durables.get(spec.durable);
-        durable?.waiting.push({ data, deliveries: 0 });
+        durable?.waiting.push({ data, sequence, deliveries: 0 });
         if (durable) pump(durable);
       }
   };
@@ -133,6 +144,12 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
 
     const deadLetter = (subject: SubjectName, reason: string, envelope?: Envelope): void => {
       deadLetters.push({ principal, subject, reason, ...(envelope ? { envelope } : {}) });
+    };
+    const giveUp = (subject: SubjectName, { data, sequence, deliveries }: Stored, reason: string, envelope?: Envelope): void => {
+      const stream = streamOf(subject);
+      if (stream === undefined) return;
+      const text = envelope ? { envelope } : { raw: rawText(data) };
+      deadLetters.push({ principal, subject, reason, place: { stream, sequence, deliveries }, ...text });
     };
 
     const keep = (close: () => Promise<void>): Subscription => {
@@ -171,13 +188,14 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
       const work = async (item: Stored): Promise<void> => {
         item.deliveries++;
         const decoded = decode(subject, item.data);
-        if (decoded.kind === "unfit") return deadLetter(subject, decoded.reason, decoded.envelope);
+        if (decoded.kind === "unfit") return giveUp(subject, item, decoded.reason, decoded.envelope);
         try {
           await handler(decoded.payload, contextOf(decoded.envelope, item.deliveries - 1));
         } catch (error) {
           if (item.deliveries >= deliveriesMax)
-            return deadLetter(
+            return giveUp(
               subject,
+              item,
               `handed over ${item.deliveries} times, the last time: ${describeError(error)}`,
               decoded.envelope,
             );
@@ -266,17 +284,36 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
         return { kind: "sent" };
       },
 
+      resend: async (envelope, repeatId): Promise<PublishOutcome> => {
+        const subject = subjectNames.find((name) => name === envelope.subject);
+        if (subject === undefined || !mayResend(principal, subject))
+          return { kind: "failed", reason: `denied: ${principal} may not send a message on ${envelope.subject} again` };
+        const checked = checkPayload(subject, envelope.payload);
+        if (checked.kind === "unfit") return { kind: "failed", reason: `invalid: ${checked.reason}` };
+        if (!open) return { kind: "failed", reason: "the bus is disconnected" };
+        const key = `${subject}:${envelope.id}:${repeatId}`;
+        if (stored.has(key)) return { kind: "sent" };
+        stored.add(key);
+        sent.push(envelope);
+        deliver(subject, new TextEncoder().encode(JSON.stringify(envelope)));
+        return { kind: "sent" };
+      },
+
       request: <S extends RequestSubject>(
         subject: S,
         payload: unknown,
         send: SendOptions = {},
       ): Promise<RequestOutcome<ReplyOf<S>>> => {
-        const timeoutMs = send.timeoutMs ?? requestTimeoutMs;
+        const leftMs = (send.deadlineAtMs ?? Number.POSITIVE_INFINITY) - clock.nowMs();
+        const timeoutMs = Math.min(send.timeoutMs ?? requestTimeoutMs, leftMs);
         const message = prepare(subject, payload, send, clock.nowMs() + timeoutMs);
         if (message.kind !== "outgoing") return Promise.resolve(message);
+        if (timeoutMs <= 0)
+          return Promise.resolve({ kind: "timeout", reason: `the deadline had passed before ${subject} was asked` });
         const queues = responders.get(subject) ?? [];
         const responder = queues[0];
-        if (!open || !responder) return Promise.resolve({ kind: "unavailable", reason: `nobody answers on ${subject}` });
+        if (!open || !responder)
+          return Promise.resolve({ kind: "unavailable", reason: `nobody answers on ${subject}`, absent: true });
         // The next question goes to the next node that answers.
         queues.push(...queues.splice(0, 1));
         sent.push(message.envelope);

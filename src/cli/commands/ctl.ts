@@ -1,13 +1,13 @@
 /** `esper ctl`: commands to a running node, from any terminal. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { CommandReceipt } from "../../contracts/commands.ts";
+import { budgetResources } from "../../contracts/budget.ts";
 import { InputError } from "../../contracts/errors.ts";
 import { type PruneTarget, pruneSeedId } from "../../contracts/pruning.ts";
+import { type PersonRole, personRoles } from "../../contracts/roles.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
 import { exitCodeRefused } from "../exit-codes.ts";
 import { buildCommand, type CommandFields, sendCommand } from "../operator.ts";
-import { formatReceipt } from "../view/format-message.ts";
-import { formatRunStatus } from "../view/format-status.ts";
+import { formatAnswer } from "../view/format-control.ts";
 
 interface ControlOptions extends GlobalOptions {
   readonly connection?: string;
@@ -22,11 +22,25 @@ interface ControlOptions extends GlobalOptions {
   readonly pruneBypass?: string;
   readonly verdict?: string;
   readonly reason?: string;
+  readonly as?: PersonRole;
+  readonly target?: string;
+  readonly scope?: string;
+  readonly site?: string;
+  readonly resource?: string;
+  readonly max?: number;
+  readonly change?: string;
 }
 
 const positive = (text: string): number => {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("expected an integer of 1 or more.");
+  return value;
+};
+
+const notNegative = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError("expected a number of 0 or more.");
   return value;
 };
 
@@ -66,6 +80,18 @@ const fieldsOf = (kind: CommandFields["kind"], options: ControlOptions): Command
       return { ...base, seedId: seedOf(options.seed), reason: options.reason };
     case "stop":
       return { ...base, reason: options.reason };
+    case "pause":
+    case "resume":
+      return { ...base, scope: options.scope, site: options.site };
+    case "pin":
+    case "unpin":
+    case "approve":
+    case "veto":
+      return { ...base, target: options.target, reason: options.reason };
+    case "limit":
+      return { ...base, resource: options.resource, max: options.max, reason: options.reason };
+    case "learn":
+      return { ...base, change: options.change, reason: options.reason };
     default:
       return base;
   }
@@ -113,9 +139,44 @@ const commands: readonly {
     reason: true,
     example: "esper ctl resolve --seed h2 --verdict keep",
   },
-  { kind: "pause", about: "Pause the run at the next window.", example: "esper ctl pause" },
-  { kind: "resume", about: "Resume a paused run.", example: "esper ctl resume" },
+  { kind: "pause", about: "Pause the run at the next window, or what may begin in it.", example: "esper ctl pause --site h2" },
+  { kind: "resume", about: "Resume a paused run, or what may begin in it.", example: "esper ctl resume" },
+  {
+    kind: "pin",
+    about: "Nothing is grown on, pruned from, or culled at a seed or layer from now on.",
+    reason: true,
+    example: "esper ctl pin --target h2",
+  },
+  { kind: "unpin", about: "Take a pin away.", reason: true, example: "esper ctl unpin --target h2" },
+  {
+    kind: "limit",
+    about: "Set a limit of the run's budget.",
+    reason: true,
+    example: "esper ctl limit --resource parameters --max 20000",
+  },
+  {
+    kind: "approve",
+    about: "Let a command pass that waits for approval.",
+    reason: true,
+    example: "esper ctl approve --target cli-4f2a --as admin",
+  },
+  {
+    kind: "veto",
+    about: "Stop a command that waits for approval or for its window.",
+    reason: true,
+    example: 'esper ctl veto --target cli-4f2a --reason "not tonight"',
+  },
+  {
+    kind: "learn",
+    about: "Ask leave to change the policy once.",
+    reason: true,
+    example: 'esper ctl learn --change "policy 7" --as admin',
+  },
   { kind: "status", about: "The run and its seeds.", example: "esper ctl status --json" },
+  { kind: "budget", about: "What the run's trials may use, have used, and hold back.", example: "esper ctl budget" },
+  { kind: "escalations", about: "Juries that are split and wait for an answer.", example: "esper ctl escalations --json" },
+  { kind: "approvals", about: "Commands that wait for approval, and how others were decided.", example: "esper ctl approvals" },
+  { kind: "governance", about: "How often learning may still change the policy.", example: "esper ctl governance" },
   {
     kind: "stop",
     about: "End the run cleanly, with a checkpoint.",
@@ -141,9 +202,21 @@ const addOne = (
       .option("--width <units>", "hidden width of the bypass", positive)
       .option("--prune-units <list>", "take these units of the layer out instead; what reads them keeps 0", unitList)
       .option("--prune-bypass <seed>", "take out the bypass that this seed grew from the layer's input");
+  if (kind === "pin" || kind === "unpin") command.requiredOption("--target <name>", "a seed, for example seed:h2, or a layer");
+  if (kind === "approve" || kind === "veto") command.requiredOption("--target <id>", "request id of the command");
+  if (kind === "pause" || kind === "resume")
+    command
+      .addOption(new Option("--scope <scope>", "the run, or all that may begin in it").choices(["run", "adaptation"]))
+      .option("--site <layer>", "what may begin at this layer");
+  if (kind === "limit")
+    command
+      .addOption(new Option("--resource <name>", "what is limited").choices(budgetResources).makeOptionMandatory())
+      .requiredOption("--max <amount>", "of the whole run", notNegative);
+  if (kind === "learn") command.requiredOption("--change <text>", "what is to change");
   if (reason) command.option("--reason <text>", "kept with the command in the event log");
   command
     .option("--connection <file>", "the node's operator.json (default: in the data directory)")
+    .addOption(new Option("--as <role>", "whose login is used").choices(personRoles).default("operator"))
     .option("--run <id>", "only if this run is going on")
     .option("--request-id <id>", "the same id within five minutes gets the first receipt again")
     .option("--timeout-ms <ms>", "wait for the answer", positive, 5_000)
@@ -156,14 +229,12 @@ const addOne = (
         options.connection ?? options.dataDir ?? ".esper",
         buildCommand(fieldsOf(kind, options), () => `cli-${context.entropy.token(8)}`),
         options.timeoutMs,
+        options.as,
       );
-      writeLines(context, options.json ? [JSON.stringify(receipt)] : linesOf(receipt));
+      writeLines(context, options.json ? [JSON.stringify(receipt)] : formatAnswer(receipt));
       setExitCode(receipt.kind === "refused" ? exitCodeRefused : 0);
     });
 };
-
-const linesOf = (receipt: CommandReceipt): string[] =>
-  receipt.kind === "status" ? formatRunStatus(receipt.run) : [formatReceipt(receipt)];
 
 export const addControl = (program: Command, scope: CommandScope): void => {
   const parent = program

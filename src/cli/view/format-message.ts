@@ -57,6 +57,10 @@ export const formatMessage = (
       const text = `${padded("supervisor", armWidth)} ${payload.child} ${payload.kind.replaceAll("_", " ")}: ${payload.detail}`;
       return [payload.kind === "started" || payload.kind === "stopped" ? colors.dim(text) : colors.yellow(text)];
     }
+    case "system.events.breaker": {
+      const text = `${padded("breaker", armWidth)} ${payload.name} ${payload.from} → ${payload.to}: ${payload.reason}`;
+      return [payload.to === "CLOSED" ? colors.green(text) : colors.yellow(text)];
+    }
     case "innovation.field_reports": {
       const measured = payload.measuredGain ? formatGain(payload.measuredGain) : "not measured";
       const forecast = payload.forecast ? formatForecast(payload.forecast) : "none";
@@ -197,5 +201,17 @@ export const formatReceipt = (receipt: CommandReceipt): string => {
       return `refused (${receipt.code}): ${receipt.reason}`;
     case "status":
       return `run ${receipt.run.runId} (${receipt.run.arm}) at window ${receipt.run.epoch}${receipt.run.paused ? ", paused" : ""}`;
+    case "done":
+      return `done: ${receipt.detail}`;
+    case "held":
+      return `held: ${receipt.detail}; ${receipt.approvers.join(" or ")} may approve it until ${new Date(receipt.expiresAtMs).toISOString()}`;
+    case "escalations":
+      return `${receipt.escalations.length} open escalations in run ${receipt.runId}`;
+    case "budget":
+      return `budget of run ${receipt.runId}`;
+    case "approvals":
+      return `${receipt.approvals.length} commands that wait, or waited, for approval`;
+    case "governance":
+      return `learning: ${receipt.learning.changesToday} of ${receipt.learning.changesPerDayMax} changes today`;
   }
 };

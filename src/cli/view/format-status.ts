@@ -5,6 +5,16 @@ import { formatCount, missing } from "./format-values.ts";
 
 const rowsMax = 40;
 
+const formatHolds = ({ holds }: RunStatus): string[] => {
+  if (holds === undefined) return [];
+  const { adaptationPaused, pausedSites, pins } = holds;
+  return [
+    ...(adaptationPaused ? ["adaptation is paused"] : []),
+    ...(pausedSites.length === 0 ? [] : [`adaptation is paused at ${pausedSites.join(", ")}`]),
+    ...(pins.length === 0 ? [] : [`pinned: ${pins.join(", ")}`]),
+  ];
+};
+
 /** Seeds that left DORMANT come first; at most `rowsMax` are shown. */
 export const formatRunStatus = (run: RunStatus): string[] => {
   const table = new Table({
@@ -27,6 +37,7 @@ export const formatRunStatus = (run: RunStatus): string[] => {
   const more = run.seedCount > seeds.length ? [`and ${run.seedCount - seeds.length} more seeds`] : [];
   return [
     `run ${run.runId} (${run.arm}) at window ${run.epoch}${run.paused ? ", paused" : ""}: ${run.host.name}, ${formatCount(run.host.parameters)} parameters`,
+    ...formatHolds(run),
     ...table.toString().split("\n"),
     ...more,
   ];
