@@ -6,12 +6,12 @@
 import type { FieldReport } from "../contracts/assets.ts";
 import type { KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
-import type { FlopsAccount } from "../contracts/measure.ts";
+import { type FlopsAccount, trialFlopsUsed } from "../contracts/measure.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
 import type { BoundaryAction, EpochPlan, HostSummary, SiteSummary } from "../contracts/plan.ts";
 import { type PruneTarget, pruneSeedId } from "../contracts/pruning.ts";
 import type { LayerSignal, SpanEnergy } from "../contracts/signal.ts";
-import { findSite } from "../contracts/trial.ts";
+import { findSite, isReplaceable } from "../contracts/trial.ts";
 import type { GerminationFacts } from "./gates.ts";
 import type { Span } from "./seed-context.ts";
 import type { PersistedSeed, SeedSnapshot } from "./seed-machine.ts";
@@ -204,10 +204,6 @@ export const shownSeeds = (state: KasminaRunState, site: string): readonly strin
   return shown;
 };
 
-/** FLOPs charged to trials so far. */
-export const trialFlopsUsed = (flops: FlopsAccount | null): number =>
-  flops === null ? 0 : flops.kernel + flops.trial + flops.gate;
-
 /** FLOPs that a new trial may use: what is left of the trials' share, and of the run. */
 export const trialFlopsLeft = (state: KasminaRunState): number => {
   const { flopsMax, config } = state.setup;
@@ -255,7 +251,10 @@ export const germinationFacts = (
   prune?: PruneTarget,
 ): GerminationFacts => ({
   siteKnown: seedSites(state.host).some((each) => each.site === span.fromSite),
-  spanLegal: prune === undefined ? isLegalSpan(state.host, span) : pruneProblem(state, prune) === undefined,
+  spanLegal:
+    prune === undefined
+      ? isLegalSpan(state.host, span) || isReplaceable(state.host, span)
+      : pruneProblem(state, prune) === undefined,
   parameters: cost?.parameters,
   parametersLeft: parametersLeft(state),
   flops: cost?.flops,

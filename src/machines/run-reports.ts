@@ -1,5 +1,6 @@
 /** What a boundary tells the rest of the system: the health of the sites, and how a trial ended. */
 import type { EscalationEnd, FieldReport } from "../contracts/assets.ts";
+import { trialFlopsUsed } from "../contracts/measure.ts";
 import type { EpochResult } from "../contracts/plan.ts";
 import { type PruneSurvey, pruneSeedId } from "../contracts/pruning.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
@@ -7,7 +8,7 @@ import type { HealthSignal, SeedHealth } from "../contracts/telemetry.ts";
 import { healthOfLayer } from "../contracts/trial.ts";
 import type { Escalation } from "./jury.ts";
 import type { KasminaRunState } from "./kasmina-state.ts";
-import { seedSites, seedSnapshot, shownSeeds, trialFlopsLeft, trialFlopsUsed } from "./kasmina-state.ts";
+import { seedSites, seedSnapshot, shownSeeds, trialFlopsLeft } from "./kasmina-state.ts";
 import type { SeedContext } from "./seed-context.ts";
 import { seedReasonOf, seedStateOf, trialHistory } from "./seed-context.ts";
 

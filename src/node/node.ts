@@ -18,6 +18,7 @@ import { importModel } from "../interchange/import-model.ts";
 import type { ToldRun } from "../policy/report.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { createForgeLane, createTrainingLane } from "../workers/piscina-lanes.ts";
+import { createTwinThread } from "../workers/twin-thread.ts";
 import { runArm, validationBatchesOf } from "./arm.ts";
 import { describeMachine } from "./machine.ts";
 import { startServices } from "./services.ts";
@@ -58,7 +59,8 @@ export const runNode: RunNode = async (options) => {
     }
     const engine = { name: selection.engine.name, version: selection.engine.version };
     await selection.engine.dispose();
-    view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}`);
+    const lanes = config.trainingLanes === 1 ? "" : ", twins in a second lane";
+    view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}${lanes}`);
 
     const {
       buffers: dataset,
@@ -79,7 +81,13 @@ export const runNode: RunNode = async (options) => {
     for (const note of model?.notes ?? []) view.note(`model: ${note}`);
     signal.throwIfAborted();
 
-    const lane = createTrainingLane();
+    const twins =
+      config.trainingLanes === 1
+        ? undefined
+        : createTwinThread({
+            onLost: (reason) => view.note(`second training lane: ${reason}; twins train after the grown copy from now on`),
+          });
+    const lane = createTrainingLane(twins);
     cleanup.add(() => lane.destroy());
     const forge = createForgeLane();
     cleanup.add(() => forge.destroy());
@@ -148,7 +156,7 @@ export const runNode: RunNode = async (options) => {
       randomSeed: config.randomSeed,
       ...(damage === undefined ? {} : { damage }),
       arms: arms.map(({ arm }) => arm),
-      engine: { ...engine, threads: config.threads },
+      engine: { ...engine, threads: config.threads, trainingLanes: config.trainingLanes },
       machine: describeMachine(),
     };
     if (options.reportFile !== undefined) await writeReport(options.reportFile, report);

@@ -2,18 +2,10 @@
 import { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
 import { ContractError, DataError, ServiceError } from "../contracts/errors.ts";
 import { LifecycleState, legalTransitions, SeedTransition } from "../contracts/lifecycle.ts";
-import { BoundaryReply } from "../contracts/plan.ts";
+import { BoundaryReply, type SettledReply } from "../contracts/plan.ts";
 import { type Database, integer, optional, type SqlRow, text } from "./database.ts";
 import { anything, checkContract, decodeJson, encodeJson } from "./json.ts";
-import type {
-  BoundaryRecord,
-  CommandRecord,
-  OutboxMessage,
-  RecordedReply,
-  RunOutcome,
-  RunRecord,
-  RunStore,
-} from "./run-store.ts";
+import type { BoundaryRecord, CommandRecord, OutboxMessage, RunOutcome, RunRecord, RunStore } from "./run-store.ts";
 
 export interface RunStoreOptions {
   readonly database: Database;
@@ -27,9 +19,10 @@ export interface RunStoreOptions {
 
 const outcomeKinds = ["done", "stopped", "failed"] as const satisfies readonly RunOutcome["kind"][];
 
-const decodeReply = (json: string, what: string): RecordedReply => {
+const decodeReply = (json: string, what: string): SettledReply => {
   const reply = decodeJson(json, BoundaryReply, what);
-  if (reply.kind === "pause") throw new DataError(`${what}: expected a plan or a stop, found a pause; the database is damaged`);
+  if (reply.kind === "pause" || reply.kind === "wait")
+    throw new DataError(`${what}: expected a plan or a stop, found a ${reply.kind}; the database is damaged`);
   return reply;
 };
 
@@ -122,19 +115,19 @@ export const createRunStore = ({ database, idempotencyMs, outboxMessagesMax, bou
     sql.insertTransition.run(runId, seedId, sequence, boundaryEpoch, to, encodeJson(transition, what));
   };
 
-  const findReply = (runId: string, epoch: number): RecordedReply | undefined => {
+  const findReply = (runId: string, epoch: number): SettledReply | undefined => {
     const row = sql.selectReply.get(runId, epoch);
     return row === undefined ? undefined : decodeReply(text(row, "reply"), `boundary ${epoch} of run ${runId}`);
   };
 
-  const recordBoundary = (record: BoundaryRecord): { readonly reply: RecordedReply; readonly repeated: boolean } => {
+  const recordBoundary = (record: BoundaryRecord): { readonly reply: SettledReply; readonly repeated: boolean } => {
     const { runId, epoch } = record;
     const what = `boundary ${epoch} of run ${runId}`;
     const known = findReply(runId, epoch);
     if (known !== undefined) return { reply: known, repeated: true }; // R2
     const reply = checkContract(record.reply, BoundaryReply, what);
-    if (reply.kind === "pause")
-      throw new ContractError(`${what}: expected a plan or a stop, found a pause; answer it without recording`); // R7
+    if (reply.kind === "pause" || reply.kind === "wait")
+      throw new ContractError(`${what}: expected a plan or a stop, found a ${reply.kind}; answer it without recording`); // R7
     const last = lastEpoch(knownRun(runId));
     if (epoch <= last) throw new ContractError(`${what}: expected an epoch after ${last}, found ${epoch}; rewind the run first`);
     if (reply.kind === "run" && (reply.plan.epoch !== epoch || reply.plan.runId !== runId)) {

@@ -3,6 +3,7 @@ import type { ActorPorts } from "../../src/actors/shell.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
 import type { ActorName, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
+import type { RunningChild } from "../../src/supervision/spec.ts";
 import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
 import { createMemoryBroker, type MemoryBroker } from "../support/memory-bus.ts";
 
@@ -43,4 +44,13 @@ export const gate = (): { readonly passed: Promise<void>; open(): void } => {
     open = resolve;
   });
   return { passed, open };
+};
+
+/** A child that runs until it is stopped. */
+export const idle = async (): Promise<RunningChild> => {
+  let end: (exit: { kind: "shutdown" }) => void = () => undefined;
+  const exited = new Promise<{ kind: "shutdown" }>((resolve) => {
+    end = resolve;
+  });
+  return { exited, stop: async () => end({ kind: "shutdown" }) };
 };
