@@ -17,8 +17,16 @@ export interface Effort {
 export const fullEffort: Effort = { trainSamples: 16_000, validationSamples: 5_000, epochs: 12 };
 export const quickEffort: Effort = { trainSamples: 6_000, validationSamples: 1_000, epochs: 24 };
 
-/** Shorter than the defaults, whose trial alone would use up a budget of some 1,500 steps. */
-const shortTrial: Tree = { training: { steps: 64 }, grafting: { steps: 32 }, fineTuning: { steps: 64 } };
+/**
+ * Shorter than the defaults, whose trial alone would use up a budget of some 1,500 steps. An experiment compiles at the boundary itself, so that
+ * a kernel need not wait for a forge beside it.
+ */
+const shortTrial: Tree = {
+  training: { steps: 64 },
+  grafting: { steps: 32 },
+  fineTuning: { steps: 64 },
+  kernelLeadEpochs: 1,
+};
 
 /** Far from the random seeds that calibrate the trigger and the forecast. */
 export const firstSeed = 50_001;

@@ -201,22 +201,22 @@ const places: Suite = {
 
 const resnet: Suite = {
   name: "resnet",
-  title: "Narrow ResNet-18 (width 8) on the CIFAR-10 sample, one crippled stage",
+  title: "Narrow ResNet-18 (width 4) on the CIFAR-10 sample, one crippled stage",
   cells: (sources) => {
     const { cifar10Dir } = sources;
     if (cifar10Dir === undefined) return { reason: "no folder of CIFAR-10: give --cifar10-dir or CIFAR10_DIR" };
     return seedsOf(sources, 10).map((randomSeed) =>
       cellOf({
-        host: "resnet18-8",
-        model: { name: "resnet18", width: 8 },
+        host: "resnet18-4",
+        model: { name: "resnet18", width: 4 },
         dataset: "cifar10",
         data: { dataDir: cifar10Dir, batchSize: 32, augmentation: { cropPixels: 4, flip: true } },
         damage: { name: "dead-stage", kind: "dead", live: 1, site: "s2" },
         optimization: { optimizer: { kind: "adam", learningRate: 0.002 }, epochSteps: 49 },
-        morphogenetic: { signal: { samples: 512 } },
+        morphogenetic: { signal: { samples: 512, warmupSteps: 150 }, screenSamples: 320 },
         randomSeed,
         arms: repairArms,
-        effort: { trainSamples: 4_000, validationSamples: 1_000, epochs: sources.quick ? 1 : 6 },
+        effort: { trainSamples: 4_000, validationSamples: 640, epochs: sources.quick ? 1 : 12 },
       }),
     );
   },

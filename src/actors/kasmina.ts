@@ -6,13 +6,15 @@
  * K3 While the run is paused the boundary stays open: nothing is decided until it is resumed.
  * K4 A compilation is asked for again when nobody can say what became of it: a seed never waits for a lost message.
  * K5 A kernel is taken only with Urabrask's characterisation; one that does not come in time ends the trial.
+ * K6 While a kernel is outstanding at its window the boundary stays open as in a pause: nothing is decided, commands are taken, and at the
+ *    latest the deadlines of K5 close it.
  */
 import type { KernelTags } from "../contracts/characterization.ts";
 import { type CommandReceipt, concernsRun, type KasminaControlCommand, type RunStatus } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import { ContractError } from "../contracts/errors.ts";
-import type { BoundaryReply, EpochPlan } from "../contracts/plan.ts";
+import type { BoundaryReply, EpochPlan, SettledReply } from "../contracts/plan.ts";
 import { commandRules } from "../contracts/roles.ts";
 import type { AdmittedCommand, PayloadOf } from "../contracts/subjects.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
@@ -30,6 +32,9 @@ import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
 
 /** Characterisations remembered; a run waits for one at a time. */
 const characterizationsMax = 16;
+
+/** While a boundary stays open, what is not sent is tried again so often. */
+const flushAgainMs = 1_000;
 
 type Question = PayloadOf<"control.kasmina.boundary">;
 
@@ -64,6 +69,9 @@ class Kasmina {
   /** The last ones, by kernel: it may come before the kernel's own announcement, and be of another run's kernel. */
   readonly #characterizations = new Map<string, KernelTags>();
   #held = false;
+  /** The boundary whose recovery was logged: while it is open it is recovered at every question. */
+  #recoveredAtEpoch: number | undefined;
+  #flushAgainAtMs = 0;
   #waitingSinceMs: number | undefined;
   #compiledSinceMs: number | undefined;
 
@@ -119,7 +127,10 @@ class Kasmina {
     const state = this.#state ?? createRunState(this.#setup(flopsMax), host);
     if (this.#seeds === undefined) this.#adopt(state);
     const recovery = recover(state, { nowEpoch: epoch, result: question.result });
-    if (recovery.kind !== "in_step") this.#scope.log.warn("an answer at a boundary was lost", { epoch, recovery: recovery.kind });
+    if (recovery.kind !== "in_step" && this.#recoveredAtEpoch !== epoch) {
+      this.#recoveredAtEpoch = epoch;
+      this.#scope.log.warn("an answer at a boundary was lost", { epoch, recovery: recovery.kind });
+    }
     if (recovery.kind === "stopped") return { kind: "stop", reason: recovery.reason };
     if (recovery.kind === "postponed") return this.#postpone(recovery.state, recovery.plan);
 
@@ -134,6 +145,10 @@ class Kasmina {
     if (decision.kind === "out_of_step") throw new ContractError(`run ${this.#run.runId}: ${decision.reason}`);
     if (decision.kind === "repeated") return decision.reply;
     this.#held = decision.reply.kind === "pause";
+    if (decision.kind === "waiting") {
+      this.#flushAgain();
+      return decision.reply; // K6
+    }
     if (decision.reply.kind === "pause") return decision.reply; // K3
     return this.#commit(state, decision, decision.reply);
   }
@@ -186,11 +201,7 @@ class Kasmina {
   }
 
   /** K1 */
-  async #commit(
-    before: KasminaRunState,
-    decision: Decided,
-    reply: Exclude<BoundaryReply, { kind: "pause" }>,
-  ): Promise<BoundaryReply> {
+  async #commit(before: KasminaRunState, decision: Decided, reply: SettledReply): Promise<BoundaryReply> {
     const { runId } = this.#run;
     const applied = before.pending.filter(
       ({ requestId }) => !decision.state.pending.some((left) => left.requestId === requestId),
@@ -242,6 +253,14 @@ class Kasmina {
       return row === undefined ? seed : { ...seed, alpha: this.#run.table.alpha(row) };
     });
     return { ...run, seeds, paused: run.paused || this.#held };
+  }
+
+  /** What could not be sent when the boundary before this one was recorded may be the very request that is waited for. */
+  #flushAgain(): void {
+    const nowMs = this.#scope.clock.monotonicMs();
+    if (nowMs < this.#flushAgainAtMs) return;
+    this.#flushAgainAtMs = nowMs + flushAgainMs;
+    void this.#outbox.flush();
   }
 
   /** K2, for a plan that is given a second time. */

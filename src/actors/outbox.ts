@@ -17,6 +17,8 @@ export interface Outbox {
 
 export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log: Log): Outbox => {
   let flushing: Promise<void> = Promise.resolve();
+  /** The flush that has not begun yet: whoever calls meanwhile is served by it. */
+  let next: Promise<void> | undefined;
 
   const mayPublish = (subject: SubjectName): boolean =>
     (subjects[subject].publishers as readonly string[]).includes(bus.principal);
@@ -46,8 +48,12 @@ export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log:
 
   return {
     flush: () => {
-      flushing = flushing.then(sendAll).catch((error: unknown) => log.error("the outbox could not be sent", { error }));
-      return flushing;
+      next ??= flushing.then(async () => {
+        next = undefined;
+        await sendAll().catch((error: unknown) => log.error("the outbox could not be sent", { error }));
+      });
+      flushing = next;
+      return next;
     },
   };
 };

@@ -2,16 +2,18 @@
  * Tolaria, the training orchestrator: asks at every boundary what comes next, has the lane do it, and tells the bus.
  *
  * T1 A window is published before the next one starts, also one that was complete when an earlier generation ended.
- * T2 Training waits for nobody: when Kasmina does not answer in time and only the host is in training, the host goes on.
+ * T2 Training waits for no message: when Kasmina does not answer in time and only the host is in training, the host goes on.
+ *    It waits where Kasmina says so: in a pause, and for a kernel that is outstanding at its window (T7).
  * T3 A host window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
  * T4 A session outlives this actor: a new generation takes up the lane's session where it stands. A lost lane ends the run as
  *    `lost`, and the node resumes it from its last checkpoint as a run of its own.
  * T5 A run ends once, with the last checkpoint written and, when it is done, the test data read. A run that failed leaves a
  *    checkpoint of its last good host.
  * T6 A generation that is ending gives the lane no more work.
+ * T7 While a kernel is outstanding nothing trains and the boundary is asked for again; an interrupt, a pause and an end are heard meanwhile.
  */
 import { describeError, TrainingError } from "../contracts/errors.ts";
-import type { BoundaryAction, BoundaryReply, EpochPlan, EpochResult, SessionStatus } from "../contracts/plan.ts";
+import type { BoundaryAction, BoundaryReply, EpochPlan, EpochResult, LaneProgress, SessionStatus } from "../contracts/plan.ts";
 import { delay } from "../contracts/ports.ts";
 import type { InputOf } from "../contracts/subjects.ts";
 import { type RunEvent as RunLifeEvent, type RunSnapshot, stepRun } from "../machines/run-machine.ts";
@@ -23,6 +25,10 @@ import type { RunContext } from "./run-context.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
 
 type Rollback = Extract<BoundaryAction, { kind: "rollback" }>;
+type Wait = Extract<BoundaryReply, { kind: "wait" }>;
+
+/** A wait for a kernel is told when it has lasted this long, and at each doubling. */
+const tellWaitMs = 2_000;
 
 export const startTolaria = (ports: ActorPorts, run: RunContext): Promise<RunningChild> =>
   startActor("tolaria", ports, async (scope) => {
@@ -40,6 +46,8 @@ class Tolaria {
   readonly #scope: ActorScope;
   readonly #run: RunContext;
   readonly #startedMs: number;
+  /** T7: the wait that is under way. */
+  #wait: { readonly sinceMs: number; readonly tellAfterMs: number } | undefined;
 
   constructor(scope: ActorScope, run: RunContext) {
     this.#scope = scope;
@@ -47,21 +55,7 @@ class Tolaria {
     this.#startedMs = scope.clock.monotonicMs();
   }
 
-  progress({
-    runId,
-    epoch,
-    work,
-    step,
-    steps,
-    loss,
-  }: {
-    runId: string;
-    epoch: number;
-    work: string;
-    step: number;
-    steps: number;
-    loss: number;
-  }): void {
+  progress({ runId, epoch, work, step, steps, loss }: LaneProgress): void {
     if (runId !== this.#run.runId) return;
     void this.#scope.bus.publish("telemetry.run.progress", { runId, arm: this.#run.arm, epoch, work, step, steps, loss });
   }
@@ -102,6 +96,7 @@ class Tolaria {
         continue;
       }
       const reply = await this.#askKasmina(status, result);
+      if (reply.kind !== "wait") this.#wait = undefined;
       if (reply.kind === "stop") {
         this.#step({ type: result?.budgetUsed ? "COMPLETE" : "STOP", reason: reply.reason });
         continue;
@@ -118,6 +113,10 @@ class Tolaria {
         this.#step({ type: "RESUME" });
         await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
       }
+      if (reply.kind === "wait") {
+        await this.#waitForKernel(reply, status.epoch);
+        continue;
+      }
       const rollback = reply.plan.before.find((action) => action.kind === "rollback");
       if (rollback !== undefined && this.#life === "training") await this.#rollBack(rollback, status);
       if (this.#life === "failed") return this.#finish(status);
@@ -133,6 +132,19 @@ class Tolaria {
       if (result.host !== undefined) await this.#publishHost(status);
       await this.#complete(result, status);
     }
+  }
+
+  /** T7 */
+  async #waitForKernel({ seedId, outstanding, askAgainMs }: Wait, epoch: number): Promise<void> {
+    const nowMs = this.#scope.clock.monotonicMs();
+    this.#wait ??= { sinceMs: nowMs, tellAfterMs: tellWaitMs };
+    const { sinceMs, tellAfterMs } = this.#wait;
+    const waitedMs = nowMs - sinceMs;
+    if (waitedMs >= tellAfterMs) {
+      this.#wait = { sinceMs, tellAfterMs: 2 * tellAfterMs };
+      await this.#tell({ kind: "waiting", runId: this.#run.runId, epoch, seedId, outstanding, waitedMs });
+    }
+    await delay(this.#scope.clock, askAgainMs, this.#scope.signal);
   }
 
   /** Counts a window in the run's life and tells it. */
@@ -193,10 +205,10 @@ class Tolaria {
       this.#scope.signal.throwIfAborted();
       this.#scope.log.warn("Kasmina did not answer at a boundary", { epoch: status.epoch, attempt, reason: outcome.reason });
       const alone = result === undefined || (result.work === "host" && result.anomalies.length === 0 && !result.budgetUsed);
+      const held = this.#life === "paused" || this.#wait !== undefined;
       // A breaker that is open has asked often enough already.
       const rejected = outcome.retryAfterMs !== undefined;
-      if (alone && this.#life !== "paused" && (attempt > 1 || rejected))
-        return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
+      if (alone && !held && (attempt > 1 || rejected)) return { kind: "run", plan: this.#hostPlan(status.epoch + 1) };
       if (attempt >= this.#run.boundaryAttemptsMax)
         throw new TrainingError(`Kasmina did not answer at the boundary after window ${status.epoch}: ${outcome.reason}`);
       await delay(this.#scope.clock, Math.max(this.#run.boundaryRetryMs, outcome.retryAfterMs ?? 0), this.#scope.signal);

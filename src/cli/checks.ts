@@ -68,6 +68,21 @@ export const checkEngines = async ({ device, threads }: EsperConfig): Promise<Ch
   ];
 };
 
+/** Whether twins train beside the grown copy, and whether there are cores for it. */
+export const checkLanes = ({ trainingLanes, threads }: Pick<EsperConfig, "trainingLanes" | "threads">): Check => {
+  const name = "training lanes";
+  const cores = availableParallelism();
+  const wanted = 2 * threads;
+  if (trainingLanes === 2 && cores >= wanted)
+    return { name, status: "ok", detail: "2: a contest's twin trains beside the grown copy" };
+  if (trainingLanes === 2) {
+    const found = `${wanted} cores for two lanes of ${threads} threads each, found ${cores}`;
+    return { name, status: "absent", detail: `2: expected ${found}; set trainingLanes to 1, or lower threads` };
+  }
+  const spare = cores >= wanted ? "; trainingLanes 2 would use another core for the twin" : "";
+  return { name, status: "ok", detail: `1: a contest's twin trains after the grown copy${spare}` };
+};
+
 export const checkServerProgram = ({ services }: EsperConfig): Promise<Check> =>
   attempt("nats-server", async () => {
     if (services.nats.mode === "external") return `not needed: the configuration names ${services.nats.url}`;

@@ -1,7 +1,8 @@
 /** The catalogue of blueprints by name, what a request for one says, and how the configuration steers the choice. */
 import { z } from "zod";
 
-export const blueprintKinds = [
+/** Kinds that add to what a host says: they join the shapes at the two ends of a span. */
+export const bypassKinds = [
   /** Dense → ReLU → dense; from an image it flattens, or convolves and pools, first. */
   "dense",
   /** Two dense layers, or two 1×1 convolutions, without activation and bias (Hu et al., 2022). */
@@ -25,6 +26,13 @@ export const blueprintKinds = [
   /** Adds nothing, whatever it learns: the control. */
   "no-op",
 ] as const;
+export type BypassKind = (typeof bypassKinds)[number];
+
+export const blueprintKinds = [
+  ...bypassKinds,
+  /** A fresh layer of one layer's own form takes its place; it starts as He's, whatever is asked. It adds no parameters. */
+  "replacement",
+] as const;
 export const BlueprintKind = z.enum(blueprintKinds);
 export type BlueprintKind = z.infer<typeof BlueprintKind>;
 
@@ -41,7 +49,7 @@ export type BlueprintInitialization = z.infer<typeof BlueprintInitialization>;
 
 export const BlueprintRequest = z.strictObject({
   kind: BlueprintKind,
-  /** Units, channels, rank or head width, by kind; without meaning for `normalization` and `no-op`. */
+  /** Units, channels, rank or head width, by kind; without meaning for `normalization`, `no-op` and `replacement`. */
   hiddenWidth: z.int().min(1).max(8192),
   initialization: BlueprintInitialization.default("zero"),
 });
@@ -53,13 +61,15 @@ export const BlueprintConfig = z.strictObject({
   kind: z
     .union([z.literal("auto"), BlueprintKind])
     .default("auto")
-    .describe("Which blueprint to grow; `auto` takes the cheapest that fits the span's shapes and the tags."),
+    .describe(
+      "Which blueprint to grow; `auto` takes the cheapest bypass that fits the span's shapes and the tags, and a replacement where a layer's weights are far too large.",
+    ),
   hiddenWidth: z
     .union([z.literal("auto"), z.int().min(1).max(8192)])
     .default("auto")
     .describe("Width of the bypass; `auto` is the widest layer of its span."),
   initialization: BlueprintInitialization.default("zero").describe(
-    "`zero`: the last operation starts at zero; `tiny`: the optimal start of TINY; `he`: all of it random.",
+    "`zero`: the last operation starts at zero; `tiny`: the optimal start of TINY; `he`: all of it random, as a replacement always is.",
   ),
   tinyBatches: z.int().min(1).max(1024).default(16).describe("Training batches whose moments TINY's start is computed from."),
   tagsRequired: tags.describe("Tags that Urabrask must have given a kernel of this kind on this machine."),

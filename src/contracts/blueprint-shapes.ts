@@ -5,7 +5,8 @@
  * A blueprint is written here as its operations in order. FLOPs count as in the graph: a multiplication and an addition one each, an
  * element of an elementwise result one, a reduction one per element read, moving data nothing.
  */
-import type { BlueprintInitialization, BlueprintKind, BlueprintRequest } from "./blueprint-kinds.ts";
+import type { BlueprintInitialization, BlueprintKind, BlueprintRequest, BypassKind } from "./blueprint-kinds.ts";
+import type { TailSummary } from "./plan.ts";
 
 export type SampleShape = readonly number[];
 
@@ -221,7 +222,7 @@ const tokenMlp: Plan = (from, to, h) => {
 
 const noOp: Plan = () => [operation({ parameters: 1, perBatch: 1 })];
 
-const plans: { readonly [K in BlueprintKind]: Plan } = {
+const plans: { readonly [K in BypassKind]: Plan } = {
   dense: densePlan,
   "low-rank": lowRank,
   widening,
@@ -240,12 +241,12 @@ const tinyKinds: ReadonlySet<BlueprintKind> = new Set(["dense", "low-rank", "wid
 
 export const hasTiny = (kind: BlueprintKind): boolean => tinyKinds.has(kind);
 
-/** True when a blueprint of that kind, started in that way, reads the one shape and makes the other. */
+/** True when a bypass of that kind, started in that way, reads the one shape and makes the other. A replacement is no matter of shapes. */
 export const fits = (
   { kind, initialization }: { readonly kind: BlueprintKind; readonly initialization?: BlueprintInitialization },
   from: SampleShape,
   to: SampleShape,
-): boolean => plans[kind](from, to, 1) !== null && (initialization !== "tiny" || hasTiny(kind));
+): boolean => kind !== "replacement" && plans[kind](from, to, 1) !== null && (initialization !== "tiny" || hasTiny(kind));
 
 export interface BlueprintCost {
   readonly parameters: number;
@@ -260,14 +261,23 @@ export interface BlueprintCost {
   readonly inputGradientFlops: number;
 }
 
-/** What a blueprint costs, in closed form; undefined where it does not fit. */
+/** What a replacement costs beside the host while it is tried: the tail once more, and its backward pass from the layer to the logits. */
+export const replacementCost = ({ parameters, forwardFlops }: TailSummary, slopeFlops: number): BlueprintCost => ({
+  parameters,
+  forwardFlops,
+  // Each product once more for its weights; what it reads is in the slope.
+  backwardFlops: forwardFlops + slopeFlops,
+  inputGradientFlops: 0,
+});
+
+/** What a bypass costs, in closed form; undefined where it does not fit. */
 export const blueprintCost = (
   { kind, hiddenWidth }: Pick<BlueprintRequest, "kind" | "hiddenWidth">,
   from: SampleShape,
   to: SampleShape,
   batch: number,
 ): BlueprintCost | undefined => {
-  const operations = plans[kind](from, to, hiddenWidth);
+  const operations = kind === "replacement" ? null : plans[kind](from, to, hiddenWidth);
   if (operations === null) return undefined;
   const total = (part: (each: Operation) => number): number => operations.reduce((sum, each) => sum + part(each), 0);
   const products = batch * total((each) => each.products);

@@ -26,9 +26,20 @@ export const MorphogeneticConfig = z.strictObject({
   trigger: TriggerConfig.prefault({}),
   adaptationsPerEpochMax: z.int().min(0).default(2).describe("Germinations accepted in one window."),
   blueprint: BlueprintConfig.prefault({}),
+  screenSamples: z
+    .int()
+    .min(64)
+    .default(2048)
+    .describe("Validation samples, the first of them, that the gates before the verdict look at; the verdict looks at all."),
   training: z
     .strictObject({
       steps: z.int().min(1).default(98).describe("Steps of the kernel alone, with the host frozen."),
+      replacementFactor: z
+        .int()
+        .min(1)
+        .max(100)
+        .default(3)
+        .describe("The same for a replacement, as a multiple of `steps`: it learns a layer and all behind it anew."),
       confidence: confidence.default(0.99).describe("One-sided confidence of the gate on validation loss."),
     })
     .prefault({}),
@@ -77,7 +88,15 @@ export const MorphogeneticConfig = z.strictObject({
         .default(100)
         .describe("Joint steps of kernel and host; the twin gets the same batches and equal FLOPs."),
       gainMin: fraction.default(0.01).describe("The verdict's lower bound must exceed this fraction of the twin's loss."),
-      confidence: confidence.default(0.99).describe("One-sided confidence of the verdict."),
+      confidence: confidence.default(0.99).describe("One-sided confidence of the verdict, of all its rounds together."),
+      roundsMax: z
+        .int()
+        .min(1)
+        .max(16)
+        .default(4)
+        .describe(
+          "Rounds of `steps` that a contest may take while it is undecided and the budget has room for another: a host that still learns quickly shows a repair late. Every reading is held to 1 − (1 − confidence) / roundsMax.",
+        ),
     })
     .prefault({}),
   jury: JuryConfig.prefault({}),
@@ -129,7 +148,7 @@ export const MorphogeneticConfig = z.strictObject({
     .min(0)
     .default(2)
     .describe(
-      "Windows from germination to loading: the forge's time. A kernel that is ready earlier waits, so that equal runs take it at the same window; one that is later is taken when it comes, and the run then depends on the forge's speed.",
+      "Windows from germination to loading, at least one: the forge's time beside training. Equal runs take the kernel at the same window: one that is ready earlier waits for its window, and where it is late the run waits for it, until it is known or `compileTimeoutMs` or `validation.timeoutMs` has passed.",
     ),
   kernelLatencyMsMax: z.number().positive().default(250).describe("Gate 2: median time of the dry run on one batch."),
   kernelCacheBytesMax: z
@@ -137,6 +156,17 @@ export const MorphogeneticConfig = z.strictObject({
     .min(1)
     .default(134_217_728)
     .describe("Loaded kernels kept in a lane; the least recently used goes first."),
-  compileTimeoutMs: z.int().min(1).default(60_000).describe("Tezzeret's deadline for one kernel."),
+  compileTimeoutMs: z
+    .int()
+    .min(1)
+    .default(60_000)
+    .describe(
+      "Tezzeret's deadline for one kernel; past it the kernel has failed. A forge that tells nothing at all is given twice that.",
+    ),
 });
 export type MorphogeneticConfig = z.infer<typeof MorphogeneticConfig>;
+
+/** One-sided confidence of each reading of a contest: Bonferroni's share, so that looking again does not make a useless seed look useful. */
+export const readingConfidence = ({
+  fineTuning: { confidence: whole, roundsMax },
+}: Pick<MorphogeneticConfig, "fineTuning">): number => 1 - (1 - whole) / roundsMax;

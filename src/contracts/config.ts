@@ -135,6 +135,14 @@ export const EsperConfig = z.strictObject({
     .default("auto")
     .describe("`auto` takes the first that works of native (ONNX Runtime), wasm and cpu (tensorflow.js)."),
   threads: z.int().min(1).max(256).default(1).describe("Threads of the training engine."),
+  trainingLanes: z
+    .int()
+    .min(1)
+    .max(2)
+    .default(1)
+    .describe(
+      "Threads that a run trains in, each with an engine of its own: with 2 a contest's twin trains beside the grown copy instead of after it. The results are the same.",
+    ),
   arms: z
     .array(ArmName)
     .min(1)

@@ -50,6 +50,10 @@ export const FlopsAccount = z.strictObject({
 });
 export type FlopsAccount = z.infer<typeof FlopsAccount>;
 
+/** FLOPs charged to trials; none before the first window. */
+export const trialFlopsUsed = (flops: FlopsAccount | null): number =>
+  flops === null ? 0 : flops.kernel + flops.trial + flops.gate;
+
 export const zeroFlops: FlopsAccount = { host: 0, kernel: 0, trial: 0, signal: 0, gate: 0, total: 0, monitoring: 0 };
 
 /** Loss in nats, or mean squared error for a regression; `accuracy` is the share of predictions that are right, and R² for a regression. */
@@ -117,6 +121,8 @@ export const KernelMeasurement = z.discriminatedUnion("kind", [
     twinSteps: count,
     /** Twin's loss − grown loss. */
     gain: PairedGain.optional(),
+    /** Whether another round as long as this one fits the budget of the run and of its trials. */
+    roundFits: z.boolean().optional(),
     /** Of each judge; absent when nothing was measured. */
     judgements: z.array(Judgement).max(judgeNames.length).optional(),
     stepFlops,

@@ -31,6 +31,14 @@ export const SessionSpec = z.strictObject({
 });
 export type SessionSpec = z.infer<typeof SessionSpec>;
 
+/** A part of a host: from a layer to the logits. */
+export const TailSummary = z.strictObject({
+  parameters: count,
+  /** FLOPs of one forward pass over one batch. */
+  forwardFlops: count,
+});
+export type TailSummary = z.infer<typeof TailSummary>;
+
 export const SiteSummary = z.strictObject({
   site: z.string(),
   kind: z.enum(["dense", "conv2d", "output"]),
@@ -44,6 +52,8 @@ export const SiteSummary = z.strictObject({
   slopeFlops: count,
   /** Sites whose pre-activation a bypass from this site's input may legally add to. */
   legalTargets: z.array(z.string()),
+  /** What a replacement of the layer copies: the layer and all behind it. Absent where no fresh layer can take its place. */
+  tail: TailSummary.optional(),
 });
 export type SiteSummary = z.infer<typeof SiteSummary>;
 
@@ -121,6 +131,8 @@ export const EpochPlan = z.strictObject({
   work: Work,
   /** Measure the signal at the window's end. */
   measureSignal: z.boolean(),
+  /** False where no decision can follow from the measurement, so that nobody asks where a bypass would end; left out, it is measured. */
+  measureSpans: z.boolean().optional(),
   /** Batches to pool in that measurement; left out: one. */
   signalBatches: z.int().min(1).max(16).optional(),
   /** Measure at the window's end which parts of the host earn their cost. */
@@ -133,9 +145,18 @@ export const BoundaryReply = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("run"), plan: EpochPlan }),
   /** Nothing to do until a command resumes the run; asked again after the given time. */
   z.strictObject({ kind: z.literal("pause"), askAgainMs: z.int().min(1) }),
+  /** The windows that a seed leaves its kernel are over and it is still outstanding: nothing trains; asked again after the given time. */
+  z.strictObject({
+    kind: z.literal("wait"),
+    seedId: z.string(),
+    outstanding: z.enum(["compilation", "characterization"]),
+    askAgainMs: z.int().min(1),
+  }),
   z.strictObject({ kind: z.literal("stop"), reason: z.string() }),
 ]);
 export type BoundaryReply = z.infer<typeof BoundaryReply>;
+/** What settles a boundary, so that it can be recorded; the others leave it open. */
+export type SettledReply = Extract<BoundaryReply, { kind: "run" | "stop" }>;
 
 export const EpochResult = z.strictObject({
   runId: z.string(),
@@ -149,6 +170,8 @@ export const EpochResult = z.strictObject({
   steps: count,
   hostStep: count,
   durationMs: z.number().min(0),
+  /** Steps of a contest's twin that a second lane took meanwhile; absent where all were taken in turn. */
+  secondLaneSteps: z.int().min(1).optional(),
   trainLoss: z.number().optional(),
   gradNorm: z.number().optional(),
   validation: Validation.optional(),

@@ -77,7 +77,13 @@ export const Report = z.strictObject({
   randomSeed: z.int(),
   damage: ReportDamage.optional(),
   arms: z.array(ReportArm),
-  engine: z.strictObject({ name: z.string(), version: z.string(), threads: z.int() }),
+  engine: z.strictObject({
+    name: z.string(),
+    version: z.string(),
+    threads: z.int(),
+    /** Threads that trained: with 2 the twins of contests trained in a second one. */
+    trainingLanes: z.int().min(1).default(1),
+  }),
   machine: z.strictObject({ cpu: z.string(), cores: z.int(), node: z.string(), os: z.string() }),
 });
 export type Report = z.infer<typeof Report>;

@@ -103,6 +103,9 @@ const scaleEvidence = ({ weightGain }: LayerSignal, { weightGainMax }: TriggerCo
     ? 0
     : scaleWeight * bounded(Math.log(weightGain) / Math.log(weightGainMax));
 
+/** True where the size of a layer's weights speaks against it: what it says is in the way, and nothing added to it would take that away. */
+export const isOverscaled = (layer: LayerSignal, trigger: TriggerConfig): boolean => scaleEvidence(layer, trigger) > 0;
+
 /**
  * How bad a layer is; above 1 it is a candidate. The sum of three effect sizes, each 0 or relative to what it must be at least:
  * error that its output no longer explains (by the lower bound), dimensions lost, weights far off in scale; and what the first two agree in.

@@ -86,6 +86,15 @@ export const RunEvent = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("rolled_back"), runId: z.string(), epoch: z.int(), reason: z.string(), rollbacks: z.int() }),
   z.strictObject({ kind: z.literal("paused"), runId: z.string(), epoch: z.int() }),
   z.strictObject({ kind: z.literal("resumed"), runId: z.string(), epoch: z.int() }),
+  /** Nothing trains: the kernel of a seed is outstanding at the boundary after this window. Told after two seconds, four, eight … */
+  z.strictObject({
+    kind: z.literal("waiting"),
+    runId: z.string(),
+    epoch: z.int(),
+    seedId: z.string(),
+    outstanding: z.enum(["compilation", "characterization"]),
+    waitedMs: z.number().min(0),
+  }),
   z.strictObject({
     kind: z.literal("finished"),
     runId: z.string(),
@@ -188,7 +197,7 @@ export const subjects = {
     stream: "EVENTS",
   }),
   "system.events.run": entry({
-    about: "A run started, was checkpointed, rolled back, paused, finished.",
+    about: "A run started, was checkpointed, rolled back, paused, waits for a kernel, finished.",
     payload: RunEvent,
     publishers: ["tolaria"],
     listeners: ["nissa", ...people],

@@ -98,7 +98,9 @@ const recipeOf = (arm: ExperimentArm, config: EsperConfig, engine: EngineIdentit
 
 /** P1. What only a node reads of a configuration decides nothing here. */
 const keyOf = ({ config, growth, germinateAfterSteps, finalSizeOf }: Recipe, engine: EngineIdentity): string => {
-  const { randomSeed, model, dataset, damage, optimization, morphogenetic, governor } = config;
+  const { randomSeed, model, dataset, damage, optimization, governor } = config;
+  // An arm that never grows is the same whatever the rules of growth are: changing them leaves its results standing.
+  const morphogenetic = growth ? config.morphogenetic : { base: config.morphogenetic.base };
   return contentHash({
     recipeVersion,
     engine: { name: engine.name, version: engine.version },

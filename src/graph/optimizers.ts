@@ -76,6 +76,16 @@ export const optimizerScalars = (
   );
 };
 
+/**
+ * What a slot is multiplied by when its parameter goes on at another step count, so that what Adam estimates from it, bias correction
+ * included, stays the same: a decayed sum of few gradients counts for more than one of many. 1 for a slot without a correction.
+ */
+export const recountFactor = (config: OptimizerConfig, slot: string, stepsBefore: number, stepsAfter: number): number => {
+  if (config.kind === "sgd" || stepsBefore < 1 || stepsAfter < 1) return 1;
+  const beta = slot.endsWith("#m") ? config.beta1 : slot.endsWith("#v") ? config.beta2 : 0;
+  return (1 - beta ** stepsAfter) / (1 - beta ** stepsBefore);
+};
+
 /** √(Σ g²) over all gradients. */
 export const globalNorm = (b: Emit, gradients: readonly string[]): string => {
   const squares = gradients.map((gradient) =>

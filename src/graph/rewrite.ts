@@ -28,7 +28,8 @@ export interface BypassOptions {
 export const alphaInput = (seedId: string): string => `alpha:${seedId}`;
 /** The name of a blueprint's value or parameter within the host. */
 export const seedValue = (seedId: string, name: string): string => `${seedId}/${name}`;
-const scaledValue = (seedId: string): string => `${seedId}:scaled`;
+/** What a seed adds, scaled by its alpha. */
+export const scaledValue = (seedId: string): string => `${seedId}:scaled`;
 /** The value that a bypass was added to, with what it adds. */
 export const sumValue = (seedId: string): string => `${seedId}:sum`;
 

@@ -8,7 +8,7 @@
  * S3  A layer's own pre-activation is a target where its output is but one part of what is made of it, as on a shortcut, at the end of
  *     a branch or in the values of attention: there a bypass may run beside the layer. Everywhere else a target stands later.
  */
-import { blueprintKinds } from "../contracts/blueprint-kinds.ts";
+import { bypassKinds } from "../contracts/blueprint-kinds.ts";
 import { fits, type SampleShape } from "../contracts/blueprint-shapes.ts";
 import type { Host, HostLayer } from "../contracts/graph.ts";
 import { bind } from "./bind.ts";
@@ -49,7 +49,7 @@ const hostDominators = (host: Host): Dominators => {
 };
 
 const someBlueprintJoins = (from: SampleShape, to: SampleShape): boolean =>
-  blueprintKinds.some((kind) => kind !== "no-op" && fits({ kind }, from, to));
+  bypassKinds.some((kind) => kind !== "no-op" && fits({ kind }, from, to));
 
 /** All legal spans, by the order of their first and then of their last layer. Both ends may be one layer (S3). */
 export const legalSpans = (host: Host): readonly Span[] => {

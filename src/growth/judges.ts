@@ -70,7 +70,7 @@ export const judgeContest = (
   { gain, twin, grown, extraFlops }: ContestEvidence,
   { fineTuning, jury }: Pick<MorphogeneticConfig, "fineTuning" | "jury">,
 ): Judgement[] => {
-  const { confidence } = fineTuning;
+  const { confidence } = gain;
   const loss = judgement("loss", fineTuning.gainMin * gain.lossWithout, gain);
   const accuracy = twin.brier === undefined ? undefined : pairedGain(grown.correct, twin.correct, confidence);
   const calibration =

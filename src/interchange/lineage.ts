@@ -7,7 +7,7 @@ import type { Host, Tensor } from "../contracts/graph.ts";
 import { hostHash } from "../graph/hash.ts";
 import { sizeOf } from "../graph/shapes.ts";
 
-/** A seed that was kept: what it brought, and how it was judged. */
+/** A seed that was kept: what it added, and how it was judged. One that replaced a layer adds no parameters. */
 const SeedLineage = z.strictObject({
   seedId: z.string(),
   parameters: z.int().min(0),
@@ -70,7 +70,10 @@ const given = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], un
 
 export const lineageOf = (host: Host, parameters: Readonly<Record<string, Tensor>>, facts: LineageFacts = {}): Lineage => {
   const kept = (facts.fieldReports ?? []).filter(({ outcome }) => outcome === "FOSSILIZED");
-  const seeds = seedsOf(host).map((seedId): SeedLineage => {
+  const present = seedsOf(host);
+  // A fresh layer stands under the name of the one whose place it took; the reports alone tell of it.
+  const replaced = kept.filter(({ seedId, blueprint }) => blueprint?.kind === "replacement" && !present.includes(seedId));
+  const seeds = [...present, ...replaced.map(({ seedId }) => seedId)].map((seedId): SeedLineage => {
     const report = kept.find((each) => each.seedId === seedId);
     return {
       seedId,

@@ -72,7 +72,8 @@ export const resolveGermination = (state: KasminaRunState, command: Germinate): 
     return { code: "unknown_seed", reason: `expected a seed of this run, got ${command.seedId}; ask for the status` };
   if (command.prune !== undefined || place.n === 0) return resolvePruning(state, command, place);
   const { site } = place;
-  const toSite = command.toSite ?? defaultTarget(state, site);
+  const replaces = (command.blueprint ?? state.setup.config.blueprint).kind === "replacement";
+  const toSite = command.toSite ?? (replaces ? site : defaultTarget(state, site));
   if (toSite === undefined) return { code: "span", reason: `no bypass from ${site} is legal in this host` };
   const span = { fromSite: site, toSite };
   const blueprint = command.blueprint ?? defaultBlueprint(state.host, span, state.setup.config.blueprint);

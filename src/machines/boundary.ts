@@ -7,18 +7,18 @@
  * B3 Seeds change only through `stepSeed`; each of its refusals is reported.
  * B4 What the lane must do for an ended trial is owed until a plan carries it, exactly once.
  * B5 The plan's work is that of the active seed's state; without one the host trains.
- * B6 A kernel is taken no earlier than `kernelLeadEpochs` windows after its germination: what a run does depends on no compiler's speed.
- * B7 A kernel is taken only with its characterisation; until then its seed waits.
+ * B6 A kernel is taken at the boundary that is `kernelLeadEpochs` windows after its germination, no earlier and no later: what a run does
+ *    depends on no compiler's speed. While it is outstanding there the boundary stays open: nothing is decided, nothing is consumed, nothing trains.
+ * B7 A kernel is taken only with its characterisation; until then it is outstanding.
  */
 import type { FieldReport } from "../contracts/assets.ts";
-import type { KernelTags } from "../contracts/characterization.ts";
 import { concernsRun, type RefusalCode } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
+import { trialFlopsUsed } from "../contracts/measure.ts";
 import type { BoundaryAction, BoundaryReply, EpochResult, HostSummary } from "../contracts/plan.ts";
 import type { PruneSurvey } from "../contracts/pruning.ts";
-import { type Signal, worstLayer } from "../contracts/signal.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 import { resolveGermination } from "./accept-command.ts";
@@ -26,29 +26,27 @@ import { nonFiniteCheck } from "./gates.ts";
 import { applyHold, heldStill, noHolds } from "./holds.ts";
 import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
 import { keptReportsMax, seedSnapshot } from "./kasmina-state.ts";
+import { type Forged, isAwaited, kernelIsDue, outstandingKernel, type WaitReply } from "./kernel-wait.ts";
 import { unansweredCompilation } from "./recovery.ts";
-import { germinationFacts, limitsOf, trialFlopsUsed } from "./run-budget.ts";
+import { germinationFacts, limitsOf } from "./run-budget.ts";
 import { escalationOf, fieldReportOf, healthSignalOf, pruneSurveyOf } from "./run-reports.ts";
 import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
 import { seedStateOf } from "./seed-context.ts";
 import { persistSeed, stepSeed } from "./seed-machine.ts";
 import { endOfTrial } from "./trial-end.ts";
-import { nextWindow } from "./window-plan.ts";
+import { nextWindow, rememberSignal } from "./window-plan.ts";
 
 export { acceptCommand } from "./accept-command.ts";
 export type { KasminaRunState, KasminaSetup } from "./kasmina-state.ts";
 export { createRunState, locateSeed, reviveRun, seedCount, seedRow } from "./kasmina-state.ts";
 
-export interface BoundaryInput {
+export interface BoundaryInput extends Forged {
   /** Windows that are complete in the lane. */
   readonly nowEpoch: number;
   /** The host as the lane has it now. */
   readonly host: HostSummary;
   /** The result of window `nowEpoch`; absent before the first. */
   readonly result?: EpochResult | undefined;
-  readonly compilations: readonly CompilationOutcome[];
-  /** What Urabrask measured of those kernels: one that is missing here is not taken. */
-  readonly characterizations: readonly KernelTags[];
 }
 
 /** A command that was accepted and could not be carried out at its boundary. */
@@ -62,7 +60,7 @@ export interface BoundaryRefusal {
 export interface Decided {
   readonly kind: "decided";
   readonly state: KasminaRunState;
-  readonly reply: BoundaryReply;
+  readonly reply: Exclude<BoundaryReply, WaitReply>;
   /** Every event that a seed was told, in order, so that live actors can follow. */
   readonly steps: readonly { readonly seedId: string; readonly event: SeedEvent; readonly outcome: SeedOutcome }[];
   readonly transitions: readonly SeedTransition[];
@@ -81,6 +79,8 @@ export type BoundaryDecision =
   | Decided
   /** B1: nothing was consumed; hand the compilations in again at the next boundary. */
   | { readonly kind: "repeated"; readonly reply: BoundaryReply }
+  /** B6: nothing was consumed; ask again with what the forge has told by then. */
+  | { readonly kind: "waiting"; readonly reply: WaitReply }
   /** The lane stands elsewhere than this state: load the state that was stored for its window. */
   | { readonly kind: "out_of_step"; readonly expectedEpoch: number; readonly reason: string };
 
@@ -89,7 +89,7 @@ interface Draft {
   state: KasminaRunState;
   readonly epoch: number;
   readonly result: EpochResult | undefined;
-  readonly characterizations: readonly KernelTags[];
+  readonly forged: Forged;
   readonly steps: { seedId: string; event: SeedEvent; outcome: SeedOutcome }[];
   readonly transitions: SeedTransition[];
   readonly submissions: Omit<CompilationRequest, "deadlineAtMs">[];
@@ -151,25 +151,6 @@ const timed = (state: KasminaRunState, { durationMs, work, flops }: EpochResult)
   };
 };
 
-const lastSignal = (
-  { signal: before, flops, setup }: KasminaRunState,
-  { epoch, flops: { signal: spent, total } }: EpochResult,
-  { layers, spans }: Signal,
-): NonNullable<KasminaRunState["signal"]> => {
-  const named = worstLayer(layers, setup.config.trigger)?.site ?? null;
-  const followed = before !== null && before.epoch === epoch - 1;
-  return {
-    epoch,
-    layers,
-    spans,
-    flops: spent - (flops?.signal ?? 0),
-    atFlops: total,
-    successive: followed ? before.successive + 1 : 1,
-    named,
-    streak: followed && before.named === named ? before.streak + 1 : 1,
-  };
-};
-
 /** Takes in the window's numbers; B4 for a host window that went wrong. */
 const takeResult = (draft: Draft, result: EpochResult): void => {
   const { plan } = draft.state;
@@ -185,7 +166,7 @@ const takeResult = (draft: Draft, result: EpochResult): void => {
     ...timed(draft.state, result),
     windowsSinceSignal: signal === undefined ? hostWindows : 0,
     ...looked(draft.state, parts === undefined ? (draft.state.windowsSinceLook ?? 0) + Number(work === "host") : 0),
-    signal: signal === undefined ? draft.state.signal : lastSignal(draft.state, result, signal),
+    signal: signal === undefined ? draft.state.signal : rememberSignal(draft.state, result, signal),
   };
   const anomaly = result.anomalies[0];
   if (work === "host" && anomaly !== undefined)
@@ -210,17 +191,16 @@ const judgeWindow = (draft: Draft): void => {
 
 const takeCompilation = (draft: Draft, outcome: CompilationOutcome): void => {
   const { state, epoch } = draft;
-  if (outcome.runId !== state.setup.runId || outcome.seedId !== state.activeSeedId) return;
+  if (!isAwaited(state, outcome)) return;
   const { context } = seedSnapshot(state, outcome.seedId);
   const { trial } = context;
   if (seedStateOf(context) !== "GERMINATED" || trial === null) return;
-  // B6
-  if (epoch < trial.startedAtEpoch + state.setup.config.kernelLeadEpochs) return;
+  if (!kernelIsDue(state, trial, epoch)) return; // B6
   if (outcome.kind === "failed") {
     tell(draft, outcome.seedId, { type: "KERNEL_FAILED", epoch, reason: `no kernel: ${outcome.reason}` });
     return;
   }
-  const characterized = draft.characterizations.find((each) => each.kernelHash === outcome.kernelHash);
+  const characterized = draft.forged.characterizations.find((each) => each.kernelHash === outcome.kernelHash);
   if (characterized === undefined) return; // B7
   const deviceBytes = characterized.measured?.memoryBytes;
   const cost = { parameters: outcome.parameters, flops: trial.flopsReserved, deviceBytes };
@@ -329,7 +309,7 @@ const liftEmbargoes = (draft: Draft): void => {
   }
 };
 
-/** Stop, pause, or the next plan (B4, B5). When the FLOPs are used up an open trial is ended, and what the lane is owed goes out first. */
+/** Stop, pause, wait for a kernel (B6), or the next plan (B4, B5). When the FLOPs are used up an open trial is ended, and what the lane is owed goes out first. */
 const answer = (draft: Draft): BoundaryReply => {
   const { setup, stopReason } = draft.state;
   if (stopReason !== null) return { kind: "stop", reason: stopReason };
@@ -343,6 +323,8 @@ const answer = (draft: Draft): BoundaryReply => {
     draft.state = { ...draft.state, stopReason: reason };
     return { kind: "stop", reason };
   }
+  const outstanding = outstandingKernel(draft.state, draft.epoch, draft.forged);
+  if (outstanding !== undefined) return outstanding;
   const plan = nextWindow(draft.state);
   draft.state = { ...draft.state, plan, owed: [] };
   return { kind: "run", plan };
@@ -362,13 +344,14 @@ const outOfStep = (state: KasminaRunState, input: BoundaryInput): BoundaryDecisi
 export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): BoundaryDecision => {
   const unanswered = outOfStep(state, input);
   if (unanswered !== undefined) return unanswered;
+  const { compilations, characterizations } = input;
   const fresh = state.plan !== null;
   const result = fresh ? input.result : undefined;
   const draft: Draft = {
     state: { ...state, host: result?.host ?? input.host, hostUnknown: fresh ? false : state.hostUnknown },
     epoch: input.nowEpoch,
     result,
-    characterizations: input.characterizations,
+    forged: { compilations, characterizations },
     steps: [],
     transitions: [],
     submissions: [],
@@ -383,7 +366,7 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
   if (!anomalous) applyOrders(draft);
   if (fresh) judgeWindow(draft);
   if (anomalous) applyOrders(draft);
-  for (const outcome of input.compilations) takeCompilation(draft, outcome);
+  for (const outcome of compilations) takeCompilation(draft, outcome);
   liftEmbargoes(draft);
   const asked = state.plan?.measureSignal ?? false;
   draft.state = { ...draft.state, epoch: input.nowEpoch, plan: null };
@@ -391,6 +374,7 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
   const health = result !== undefined && (asked || result.signal !== undefined) ? healthSignalOf(draft.state, result) : undefined;
   const parts = result === undefined ? undefined : pruneSurveyOf(draft.state, result);
   const reply = answer(draft);
+  if (reply.kind === "wait") return { kind: "waiting", reply };
   const { steps, transitions, submissions, fieldReports, escalations, refusals } = draft;
   return {
     kind: "decided",

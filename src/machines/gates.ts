@@ -6,7 +6,7 @@
  */
 import type { KernelTags } from "../contracts/characterization.ts";
 import type { RefusalCode } from "../contracts/commands.ts";
-import type { MorphogeneticConfig } from "../contracts/config.ts";
+import { type MorphogeneticConfig, readingConfidence } from "../contracts/config-morphogenetic.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import type { Anomaly, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
 import { type Claim, shortfallOf } from "./budget.ts";
@@ -220,15 +220,13 @@ const gainGate = (
 export const trainingGate = (
   measurement: KernelMeasurement | undefined,
   stepsDone: number,
-  config: MorphogeneticConfig,
+  { steps, confidence }: { readonly steps: number; readonly confidence: number },
 ): GateOutcome => {
   const trained = measuredAs(measurement, "trained");
   if (trained === undefined) return notMeasured("training: the kernel's loss");
-  const outcome = gainGate(`training (${stepsDone} steps)`, trained.gain, () => 0, config.training.confidence);
+  const outcome = gainGate(`training (${stepsDone} steps)`, trained.gain, () => 0, confidence);
   const evidence: Evidence = { ...outcome.evidence, steps: stepsDone, loss: trained.loss };
-  return stepsDone >= config.training.steps
-    ? { ...outcome, evidence }
-    : fail(`training: ${stepsDone} of ${config.training.steps} steps done`, evidence);
+  return stepsDone >= steps ? { ...outcome, evidence } : fail(`training: ${stepsDone} of ${steps} steps done`, evidence);
 };
 
 /**
@@ -302,7 +300,8 @@ export const verdictGate = (
 ): GateOutcome => {
   const tuned = measuredAs(measurement, "fine_tuned");
   if (tuned === undefined) return notMeasured("gate 3: grown against twin");
-  const { gainMin, confidence, steps } = config.fineTuning;
+  const { gainMin, steps } = config.fineTuning;
+  const confidence = readingConfidence(config);
   const outcome = gainGate("gate 3 (grown against twin)", tuned.gain, (gain) => gainMin * gain.lossWithout, confidence);
   const evidence: Evidence = { ...outcome.evidence, grownSteps, twinSteps, gainMin };
   if (grownSteps < steps) return fail(`gate 3: ${grownSteps} of ${steps} joint steps done`, evidence);

@@ -4,10 +4,12 @@
  * J1 The loss judge is gate 3 and vetoes: without it nothing is kept, whatever the others say, the operator included.
  * J2 A judge that measured nothing is missing from the quorum; below the quorum the seed is culled.
  * J3 A split asks the operator while windows are left; then the policy decides.
+ * J4 A contest that gate 3 does not pass goes on for another round while rounds and budget are left and the last one did not make it
+ *    hopeless; in a later round gate 3 counts only where the round before spoke for the seed too, because one reading may be luck.
  */
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { JuryConfig } from "../contracts/config-jury.ts";
-import type { Judgement, KernelMeasurement } from "../contracts/measure.ts";
+import type { Judgement, KernelMeasurement, PairedGain } from "../contracts/measure.ts";
 import type { PruneTarget } from "../contracts/pruning.ts";
 import type { Evidence, GateOutcome } from "./gates.ts";
 import { measuredAs, shown, verdictGate } from "./gates.ts";
@@ -80,6 +82,10 @@ export interface Contested {
   readonly measurement: KernelMeasurement | undefined;
   readonly grownSteps: number;
   readonly twinSteps: number;
+  /** Readings of this contest, this one included. */
+  readonly rounds: number;
+  /** Of the reading before this one. */
+  readonly gainBefore: PairedGain | null;
   /** As it stands after this window; null while the jury was never split. */
   readonly escalation: Escalation | null;
   /** Present where the contest is of a pruning. */
@@ -87,16 +93,36 @@ export interface Contested {
 }
 
 export interface Verdict extends GateOutcome {
-  readonly decision: "keep" | "cull" | "split";
+  readonly decision: "keep" | "cull" | "split" | "undecided";
   /** Who decided: the votes, the operator, or the policy because nobody answered. */
   readonly by: "evidence" | "operator" | "policy";
 }
+
+/** J4, for growth. A pruning is read once, and an escalation goes on by its own rule. */
+const confirmed = (gate: GateOutcome, { gainBefore, prune }: Contested): GateOutcome =>
+  !gate.passed || prune !== undefined || gainBefore === null || gainBefore.mean > 0
+    ? gate
+    : { ...gate, passed: false, reason: `${gate.reason}; but the round before read ${shown(gainBefore.mean)}` };
+
+/** J4: whether another round may still turn what gate 3 says. */
+const goesOn = ({ measurement, rounds, gainBefore, escalation, prune }: Contested, config: MorphogeneticConfig): boolean => {
+  const { roundsMax, gainMin } = config.fineTuning;
+  const tuned = measuredAs(measurement, "fine_tuned");
+  if (tuned?.gain === undefined || tuned.roundFits !== true) return false;
+  if (prune !== undefined || escalation !== null || rounds >= roundsMax) return false;
+  const { mean, upper, lossWithout } = tuned.gain;
+  return gainBefore === null || upper >= gainMin * lossWithout || mean > gainBefore.mean;
+};
 
 /** What a contest's window leads to. `passed` is a keep. */
 export const verdictOf = (contested: Contested, config: MorphogeneticConfig): Verdict => {
   const { measurement, grownSteps, twinSteps, escalation } = contested;
   const gateThree = contested.prune === undefined ? verdictGate : pruneVerdictGate;
-  const gate = gateThree(measurement, grownSteps, twinSteps, config);
+  const gate = confirmed(gateThree(measurement, grownSteps, twinSteps, config), contested);
+  if (!gate.passed && gate.measured && goesOn(contested, config)) {
+    const reason = `${gate.reason}; round ${contested.rounds} of at most ${config.fineTuning.roundsMax}, another follows`;
+    return { ...gate, reason, decision: "undecided", by: "evidence" };
+  }
   if (!gate.passed) return { ...gate, decision: "cull", by: "evidence" }; // J1
   const judgements = measuredAs(measurement, "fine_tuned")?.judgements;
   if (judgements === undefined) {

@@ -1,15 +1,12 @@
 /** How the budget of a run stands, and what gate 0 is told of it: read off the run's state, which is the only place that counts. */
 import type { BudgetAmounts, BudgetStanding } from "../contracts/budget.ts";
-import type { FlopsAccount } from "../contracts/measure.ts";
+import { trialFlopsUsed } from "../contracts/measure.ts";
 import type { PruneTarget } from "../contracts/pruning.ts";
+import { isReplaceable } from "../contracts/trial.ts";
 import { amountsOf, bytesPerParameter, type Claim, leftFor } from "./budget.ts";
 import type { GerminationFacts } from "./gates.ts";
 import { isLegalSpan, type KasminaRunState, pruneProblem, seedSites, seedSnapshot } from "./kasmina-state.ts";
 import type { Span } from "./seed-context.ts";
-
-/** FLOPs charged to trials so far. */
-export const trialFlopsUsed = (flops: FlopsAccount | null): number =>
-  flops === null ? 0 : flops.kernel + flops.trial + flops.gate;
 
 /** FLOPs that a new trial may use: what is left of the trials' share, and of the run. */
 export const trialFlopsLeft = (state: KasminaRunState): number => {
@@ -101,7 +98,10 @@ export const germinationFacts = (
   prune?: PruneTarget,
 ): GerminationFacts => ({
   siteKnown: seedSites(state.host).some((each) => each.site === span.fromSite),
-  spanLegal: prune === undefined ? isLegalSpan(state.host, span) : pruneProblem(state, prune) === undefined,
+  spanLegal:
+    prune === undefined
+      ? isLegalSpan(state.host, span) || isReplaceable(state.host, span)
+      : pruneProblem(state, prune) === undefined,
   parameters: cost?.parameters,
   parametersLeft: parametersLeft(state),
   flops: cost?.flops,

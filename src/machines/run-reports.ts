@@ -1,5 +1,6 @@
 /** What a boundary tells the rest of the system: the health of the sites, and how a trial ended. */
 import type { EscalationEnd, FieldReport } from "../contracts/assets.ts";
+import { trialFlopsUsed } from "../contracts/measure.ts";
 import type { EpochResult } from "../contracts/plan.ts";
 import { type PruneSurvey, pruneSeedId } from "../contracts/pruning.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
@@ -8,7 +9,7 @@ import { healthOfLayer } from "../contracts/trial.ts";
 import type { Escalation } from "./jury.ts";
 import type { KasminaRunState } from "./kasmina-state.ts";
 import { seedSites, seedSnapshot, shownSeeds } from "./kasmina-state.ts";
-import { trialFlopsLeft, trialFlopsUsed } from "./run-budget.ts";
+import { trialFlopsLeft } from "./run-budget.ts";
 import type { SeedContext } from "./seed-context.ts";
 import { seedReasonOf, seedStateOf, trialHistory } from "./seed-context.ts";
 

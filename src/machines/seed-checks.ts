@@ -1,6 +1,7 @@
 /** The guards of the seed machine: each joins a gate to the seed's context and the event at hand. */
 import type { LifecycleState } from "../contracts/lifecycle.ts";
 import type { KernelMeasurement } from "../contracts/measure.ts";
+import { trainingSteps } from "../contracts/trial.ts";
 import type { GateOutcome } from "./gates.ts";
 import {
   gateZero,
@@ -51,6 +52,8 @@ const afterContest = (
     ...before,
     grownSteps: measured.grownSteps,
     twinSteps: measured.twinSteps,
+    rounds: before.rounds + (measured.gain === undefined ? 0 : 1),
+    gainBefore: before.rounds === 0 ? null : before.gain,
     gain: measured.gain ?? before.gain,
     judgements: measured.judgements ?? before.judgements,
     escalation: escalation === null ? null : { ...escalation, windows: escalation.windows + 1 },
@@ -118,7 +121,9 @@ export const seedChecks = {
   },
   kernelIsFixed: (context, event) => {
     const gate = loading(context, event);
-    return { ...gate, passed: gate.passed && gate.evidence["parameters"] === 0 };
+    // A replacement adds no parameters and learns those whose place it takes.
+    const learns = gate.evidence["parameters"] !== 0 || context.trial?.blueprint.kind === "replacement";
+    return { ...gate, passed: gate.passed && !learns };
   },
   kernelLoaded: loading,
   nonFinite: onWindow((_trial, window) => nonFiniteCheck(window.measurement, window.anomalies)),
@@ -128,11 +133,14 @@ export const seedChecks = {
     outcome(window.interrupted, `the window was interrupted after ${window.steps} steps and goes on`),
   ),
   kernelTrained: onWindow((trial, window, context) =>
-    trainingGate(window.measurement, after(trial, window, context).trainedSteps, context.config),
+    trainingGate(window.measurement, after(trial, window, context).trainedSteps, {
+      steps: trainingSteps(context.config, trial.blueprint),
+      confidence: context.config.training.confidence,
+    }),
   ),
   trainsOn: onWindow((trial, window, context) => {
     const done = after(trial, window, context).trainedSteps;
-    const wanted = context.config.training.steps;
+    const wanted = trainingSteps(context.config, trial.blueprint);
     return outcome(stepsOf(window, "trained") > 0 && done < wanted, `training: ${done} of ${wanted} steps done`);
   }),
   graftComplete: onWindow((trial, window, context) =>
@@ -171,6 +179,10 @@ export const seedChecks = {
   jurySplit: onWindow((trial, window, context) => {
     const verdict = contestVerdict(trial, window, context);
     return { ...verdict, passed: verdict.decision === "split" };
+  }),
+  contestGoesOn: onWindow((trial, window, context) => {
+    const verdict = contestVerdict(trial, window, context);
+    return { ...verdict, passed: verdict.decision === "undecided" };
   }),
   escalationOpen: ({ trial }, event) => {
     if (event.type !== "RESOLVE") return mistaken;
@@ -214,6 +226,7 @@ export const seedCheckDescriptions: Readonly<Record<SeedCheckName, string>> = {
   verdictPassed:
     "Gate 3 (the lower bound of the gain over the twin of equal FLOPs exceeds its share of the loss; a pruning: not inferior to the twin) and the jury.",
   jurySplit: "Gate 3 passed and the jury is split: the operator is asked, and another window of the contest runs.",
+  contestGoesOn: "Gate 3 has neither passed nor failed for good: another round of the contest runs.",
   escalationOpen: "The operator answers an open escalation.",
   tunesOn: "Joint steps are still to be done.",
   embargoOver: "The embargo on the site has run out.",

@@ -46,6 +46,10 @@ export interface Trial {
   readonly unsteadyEpochs: number;
   readonly grownSteps: number;
   readonly twinSteps: number;
+  /** Rounds of the contest that were read. */
+  readonly rounds: number;
+  /** The gain that the round before the last was read with. */
+  readonly gainBefore: PairedGain | null;
   /** The last gain that a gate looked at. */
   readonly gain: PairedGain | null;
   /** What the jury said last. */

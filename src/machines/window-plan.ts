@@ -1,6 +1,7 @@
-/** The next window of a run, from the state of the seed that holds the lock. */
-import type { EpochPlan, Work } from "../contracts/plan.ts";
-import { rivalOf, worstLayer } from "../contracts/signal.ts";
+/** The next window of a run, from the state of the seed that holds the lock and from what is remembered of the last signal. */
+import type { EpochPlan, EpochResult, Work } from "../contracts/plan.ts";
+import { rivalOf, type Signal, worstLayer } from "../contracts/signal.ts";
+import { trainingSteps } from "../contracts/trial.ts";
 import type { KasminaRunState } from "./kasmina-state.ts";
 import { seedSnapshot } from "./kasmina-state.ts";
 import type { SeedContext } from "./seed-context.ts";
@@ -13,7 +14,7 @@ const seedWork = (context: SeedContext): Work | undefined => {
     case "LOADING":
       return { kind: "load", seedId };
     case "TRAINING": {
-      const left = Math.max(1, config.training.steps - trial.trainedSteps);
+      const left = Math.max(1, trainingSteps(config, trial.blueprint) - trial.trainedSteps);
       return { kind: "train_kernel", seedId, steps: Math.min(left, epochSteps) };
     }
     case "GRAFTING":
@@ -24,15 +25,35 @@ const seedWork = (context: SeedContext): Work | undefined => {
       return { kind: "evaluate", seedId };
     case "FINE_TUNING":
       // In one window, so that grown copy and twin start from one snapshot and are compared once.
-      // An escalation takes another whole window of the contest.
+      // A further round takes another whole window of the contest, and so does an escalation.
       return {
         kind: "fine_tune",
         seedId,
-        steps: trial.escalation === null ? Math.max(1, config.fineTuning.steps - trial.grownSteps) : config.fineTuning.steps,
+        steps: trial.rounds === 0 ? Math.max(1, config.fineTuning.steps - trial.grownSteps) : config.fineTuning.steps,
       };
     default:
       return undefined;
   }
+};
+
+/** The last signal as the next one's time depends on it: its cost, and for how long it has named the same layer. */
+export const rememberSignal = (
+  { signal: before, flops, setup }: KasminaRunState,
+  { epoch, flops: { signal: spent, total } }: EpochResult,
+  { layers, spans }: Signal,
+): NonNullable<KasminaRunState["signal"]> => {
+  const named = worstLayer(layers, setup.config.trigger)?.site ?? null;
+  const followed = before !== null && before.epoch === epoch - 1;
+  return {
+    epoch,
+    layers,
+    spans,
+    flops: spent - (flops?.signal ?? 0),
+    atFlops: total,
+    successive: followed ? before.successive + 1 : 1,
+    named,
+    streak: followed && before.named === named ? before.streak + 1 : 1,
+  };
 };
 
 /**
@@ -51,6 +72,13 @@ const signalIsDue = (state: KasminaRunState, steps: number): boolean => {
   if (signal.named !== null && signal.streak < checks && signal.successive < 2 * checks) return true;
   const spent = (state.flops?.total ?? 0) - signal.atFlops;
   return windowsSinceSignal + 1 >= config.signal.everyEpochs && spent * config.signal.flopsFractionMax >= signal.flops;
+};
+
+/** Where a bypass would end is asked for by a decision, and a decision needs its checks: the last of them measures the spans. */
+const spansAreDue = ({ signal, setup: { config } }: KasminaRunState): boolean => {
+  const { checks } = config.trigger;
+  if (config.placement === "always" || checks === 1) return true;
+  return signal !== null && signal.named !== null && signal.streak + 1 >= checks;
 };
 
 /** The host's parts are looked at every so many host windows without a trial. */
@@ -82,6 +110,7 @@ export const nextWindow = (state: KasminaRunState): EpochPlan => {
     before: [...state.owed],
     work: work ?? { kind: "host", steps },
     measureSignal,
+    ...(measureSignal && !spansAreDue(state) ? { measureSpans: false } : {}),
     ...(signalBatches === 1 ? {} : { signalBatches }),
     ...(measureParts ? { measureParts } : {}),
   };

@@ -22,6 +22,7 @@ import { guardForgeLane, guardTrainingLane } from "../resilience/guard-lanes.ts"
 import { createResilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { createForgeLane, createTrainingLane } from "../workers/piscina-lanes.ts";
+import { createTwinThread } from "../workers/twin-thread.ts";
 import { runArm, validationBatchesOf } from "./arm.ts";
 import { describeMachine } from "./machine.ts";
 import { startServices } from "./services.ts";
@@ -69,7 +70,8 @@ export const runNode: RunNode = async (options) => {
     }
     const engine = { name: selection.engine.name, version: selection.engine.version };
     await selection.engine.dispose();
-    view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}`);
+    const lanes = config.trainingLanes === 1 ? "" : ", twins in a second lane";
+    view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}${lanes}`);
 
     const {
       buffers: dataset,
@@ -95,7 +97,13 @@ export const runNode: RunNode = async (options) => {
     for (const note of model?.notes ?? []) view.note(`model: ${note}`);
     signal.throwIfAborted();
 
-    const lane = guardTrainingLane(createTrainingLane(), breakers.get("lane.training"));
+    const twins =
+      config.trainingLanes === 1
+        ? undefined
+        : createTwinThread({
+            onLost: (reason) => view.note(`second training lane: ${reason}; twins train after the grown copy from now on`),
+          });
+    const lane = guardTrainingLane(createTrainingLane(twins), breakers.get("lane.training"));
     cleanup.add(() => lane.destroy());
     const forge = guardForgeLane(createForgeLane(), breakers.get("lane.forge"));
     cleanup.add(() => forge.destroy());
@@ -165,7 +173,7 @@ export const runNode: RunNode = async (options) => {
       randomSeed: config.randomSeed,
       ...(damage === undefined ? {} : { damage }),
       arms: arms.map(({ arm }) => arm),
-      engine: { ...engine, threads: config.threads },
+      engine: { ...engine, threads: config.threads, trainingLanes: config.trainingLanes },
       machine: describeMachine(),
     };
     if (options.reportFile !== undefined) await writeReport(options.reportFile, report);

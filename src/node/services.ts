@@ -123,7 +123,11 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     const started = services.nats.mode === "external" ? await reachServer(open) : await open();
     if (started.mode === "external") await expectNoOtherNode(started);
     oona = started;
-    announcer = await started.connect("supervisor");
+    const own = await started.connect("supervisor").catch(async (error: unknown) => {
+      await started.stop();
+      throw error;
+    });
+    announcer = own;
     const exited = new Deferred<Exit>();
     void started.exited.then((reason) =>
       exited.resolve(reason === "stopped" ? { kind: "shutdown" } : { kind: "crash", error: new ServiceError(reason) }),
@@ -131,8 +135,9 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     return {
       exited: exited.promise,
       stop: async () => {
-        await announcer?.close();
-        announcer = undefined;
+        // A bus that was killed may still be closing when the next one has taken its place.
+        if (announcer === own) announcer = undefined;
+        await own.close();
         await started.stop();
         exited.resolve({ kind: "shutdown" });
       },

@@ -1,12 +1,14 @@
 /**
- * Which blueprint to grow over a span: what fits it and has the tags, then what its shapes ask for, then what is cheapest. Pure.
+ * Which blueprint to grow over a span: what fits it and has the tags, then what its shapes ask for, then what is cheapest; or a fresh layer in
+ * the place of one. Pure.
  *
  * B1 A tag that is required and not known to be there rules a kind out: what was not measured never passes.
  * B2 The control that adds nothing is grown by name only.
  */
 import type { BlueprintConfig, BlueprintKind, BlueprintRequest } from "../contracts/blueprint-kinds.ts";
-import { blueprintKinds } from "../contracts/blueprint-kinds.ts";
+import { bypassKinds } from "../contracts/blueprint-kinds.ts";
 import { blueprintCost, hasTiny } from "../contracts/blueprint-shapes.ts";
+import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HostSummary } from "../contracts/plan.ts";
 import { findSite, fitsSpan, hiddenWidthOf, naturalKinds, type SiteSpan } from "../contracts/trial.ts";
 
@@ -36,6 +38,23 @@ const shapesOf = (host: HostSummary, span: SiteSpan): string => {
   return `${span.fromSite} [${from?.join(", ") ?? "unknown"}] to ${span.toSite} [${to?.join(", ") ?? "unknown"}]`;
 };
 
+/**
+ * A fresh layer in the place of one. Undefined where none can stand there, its kind's tags rule it out, or the configuration asks for another
+ * kind or for a base that stays as it is.
+ */
+export const chooseReplacement = (
+  host: HostSummary,
+  span: SiteSpan,
+  { base, blueprint: config }: Pick<MorphogeneticConfig, "base" | "blueprint">,
+  tagsOf: TagsOf = noTags,
+): BlueprintRequest | undefined => {
+  const kind = "replacement";
+  const isAsked = (config.kind === "auto" || config.kind === kind) && base !== "frozen";
+  if (!isAsked || !fitsSpan(host, span, { kind, initialization: "he" })) return undefined;
+  if (tagObjection(kind, config, tagsOf) !== undefined) return undefined;
+  return { kind, hiddenWidth: hiddenWidthOf(host, span.fromSite, span.toSite, "auto"), initialization: "he" };
+};
+
 export const chooseBlueprint = (
   host: HostSummary,
   span: SiteSpan,
@@ -44,7 +63,7 @@ export const chooseBlueprint = (
 ): BlueprintChoice => {
   const { initialization } = config;
   const hiddenWidth = hiddenWidthOf(host, span.fromSite, span.toSite, config.hiddenWidth);
-  const wanted = config.kind === "auto" ? blueprintKinds.filter((kind) => kind !== "no-op") : [config.kind]; // B2
+  const wanted = config.kind === "auto" ? bypassKinds.filter((kind) => kind !== "no-op") : [config.kind]; // B2
   const fitting = wanted.filter((kind) => fitsSpan(host, span, { kind, initialization }));
   if (fitting.length === 0) {
     const start = wanted.some(hasTiny) || initialization !== "tiny" ? "" : " started by TINY";

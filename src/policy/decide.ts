@@ -10,12 +10,12 @@ import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
 import type { Decision, Forecast, KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { HostSummary } from "../contracts/plan.ts";
-import { rivalOf, type SpanEnergy } from "../contracts/signal.ts";
+import { isOverscaled, rivalOf, type SpanEnergy } from "../contracts/signal.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
-import { findSite } from "../contracts/trial.ts";
+import { findSite, type SiteSpan } from "../contracts/trial.ts";
 import type { Calibration } from "./calibration.ts";
 import { calibration } from "./calibration.ts";
-import { chooseBlueprint, type TagsOf } from "./choose-blueprint.ts";
+import { chooseBlueprint, chooseReplacement, type TagsOf } from "./choose-blueprint.ts";
 import type { PenaltyState } from "./embargo.ts";
 import { learnFailure, noPenalties, penaltyAt } from "./embargo.ts";
 import { forecastTrial } from "./forecast.ts";
@@ -89,12 +89,41 @@ export const chooseTarget = (host: HostSummary, site: string, spans: readonly Sp
 interface Candidate {
   readonly streak: Streak;
   readonly seedId: string | undefined;
-  readonly span: SpanEnergy;
+  readonly span: SiteSpan;
   readonly blueprint: BlueprintRequest;
+  /** What it is and where, in words. */
+  readonly repair: string;
   readonly penalty: number;
   readonly confidence: number;
   readonly forecast: Forecast;
 }
+
+type Repair = Pick<Candidate, "span" | "blueprint" | "repair">;
+
+/**
+ * What to grow for a site. Weights far too large call for a fresh layer in the place of theirs: a bypass adds to what a layer says and takes nothing
+ * of it away. Everything else gets a bypass to the target of the largest energy. A reason where nothing suits, undefined where no span is legal.
+ */
+const repairAt = (signal: HealthSignal, site: string, { config, tagsOf }: PolicySetup): Repair | string | undefined => {
+  const layer = layersOf(signal).find((each) => each.site === site);
+  const own = { fromSite: site, toSite: site };
+  // On feature maps a bypass won more back than a fresh layer did.
+  const isVector = findSite(signal.host, site)?.shape.length === 1;
+  const isCalledFor = layer !== undefined && isVector && isOverscaled(layer, config.trigger);
+  const isWanted = config.blueprint.kind === "replacement" || isCalledFor;
+  const fresh = isWanted ? chooseReplacement(signal.host, own, config, tagsOf) : undefined;
+  if (fresh !== undefined) {
+    const gain = layer?.weightGain === undefined ? "" : ` (weights ${shown(layer.weightGain)} times He's)`;
+    return { span: own, blueprint: fresh, repair: `a fresh layer in the place of ${site}${gain}` };
+  }
+  const span = chooseTarget(signal.host, site, signal.spans);
+  if (span === undefined) return undefined;
+  const choice = chooseBlueprint(signal.host, span, config.blueprint, tagsOf);
+  if ("refused" in choice) return choice.refused;
+  const { fromSite, toSite, energy } = span;
+  const repair = `bypass of ${choice.request.hiddenWidth} from the input of ${fromSite} to ${toSite} (energy ${shown(energy)})`;
+  return { span: { fromSite, toSite }, blueprint: choice.request, repair };
+};
 
 const candidateAt = (
   signal: HealthSignal,
@@ -104,18 +133,16 @@ const candidateAt = (
 ): Candidate | string | undefined => {
   const { config, validationBatches } = setup;
   const constants = setup.calibration ?? calibration;
-  const span = chooseTarget(signal.host, streak.site, signal.spans);
-  if (span === undefined) return undefined;
-  const choice = chooseBlueprint(signal.host, span, config.blueprint, setup.tagsOf);
-  if ("refused" in choice) return choice.refused;
-  const blueprint = choice.request;
+  const found = repairAt(signal, streak.site, setup);
+  if (found === undefined || typeof found === "string") return found;
+  const { span, blueprint, repair } = found;
   const penalty = penaltyAt(failures, blueprint, signal.epoch, config.embargo);
   const confidence = confidenceOf(streak, penalty, config.trigger, constants.confidence);
   const { host } = signal;
   const basis = { gap: streak.gapMin, ...(signal.validationLoss === undefined ? {} : { validationLoss: signal.validationLoss }) };
   const forecast = forecastTrial({ ...basis, confidence, host, span, blueprint, validationBatches }, config, constants);
   const seedId = signal.seeds.find((seed) => seed.site === streak.site && seed.state === "DORMANT")?.seedId;
-  return { streak, seedId, span, blueprint, penalty, confidence, forecast };
+  return { streak, seedId, span, blueprint, repair, penalty, confidence, forecast };
 };
 
 /** Why a candidate that convinces must still not germinate; undefined when nothing stands against it. */
@@ -184,7 +211,7 @@ export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySe
   if (candidate === undefined)
     return answer("refused", `${grounds}; no bypass from ${streak.site} is legal in this host`, { site: streak.site });
   if (typeof candidate === "string") return answer("refused", `${grounds}; but ${candidate}`, { site: streak.site });
-  const { span, blueprint, confidence, forecast, seedId, penalty } = candidate;
+  const { span, blueprint, repair, confidence, forecast, seedId, penalty } = candidate;
   const known = {
     site: streak.site,
     fromSite: span.fromSite,
@@ -206,7 +233,7 @@ export const decide = (state: PolicyState, signal: HealthSignal, setup: PolicySe
   const sent = state.sent.epoch === signal.epoch ? state.sent.count : 0;
   const objection = objectionTo(candidate, signal, sent, config);
   if (objection !== undefined || seedId === undefined) return answer("refused", `${grounds}; but ${objection}`, known);
-  const reason = `${grounds}; bypass of ${blueprint.hiddenWidth} from the input of ${span.fromSite} to ${span.toSite} (energy ${shown(span.energy)}), confidence ${shown(confidence)}`;
+  const reason = `${grounds}; ${repair}, confidence ${shown(confidence)}`;
   // Window and seed stand at the end, which the bound on request ids keeps.
   const requestId = `${signal.runId}:${signal.epoch}:${seedId}`.slice(-128);
   return {

@@ -7,7 +7,7 @@
  * R4 A command is one transaction with its messages; the same request id gives the first receipt again until it expires.
  * R5 A command that waits for its boundary is kept until a boundary applies it, whatever its age.
  * R6 Messages leave the outbox in the order in which they were written, and only after they are known to be sent.
- * R7 Pausing is not recorded as a boundary: it has no plan that could be repeated.
+ * R7 A pause and a wait for a kernel are not recorded as a boundary: they have no plan that could be repeated.
  * R8 Unsent messages and stored boundaries are bounded.
  * R9 Every change that is recorded is told in the ledger in the same transaction, once.
  */
@@ -17,7 +17,7 @@ import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../cont
 import { DataError } from "../contracts/errors.ts";
 import type { BudgetMovement, CommandOrigin } from "../contracts/ledger.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
-import type { BoundaryReply } from "../contracts/plan.ts";
+import type { SettledReply } from "../contracts/plan.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
 
 /** A message to be published once what it tells is durable. */
@@ -31,14 +31,11 @@ export interface StoredMessage extends OutboxMessage {
   readonly id: number;
 }
 
-/** R7: a reply that can be recorded. */
-export type RecordedReply = Exclude<BoundaryReply, { kind: "pause" }>;
-
 export interface BoundaryRecord {
   readonly runId: string;
   /** The window that the reply plans: for a plan, its own epoch. */
   readonly epoch: number;
-  readonly reply: RecordedReply;
+  readonly reply: SettledReply;
   /** The seeds after the transitions; any JSON. */
   readonly snapshots: unknown;
   readonly transitions: readonly SeedTransition[];
@@ -92,7 +89,7 @@ export interface RunRecord {
   /** The last boundary's epoch; 0, or where the run was resumed, before the first. */
   readonly lastEpoch: number;
   /** The last boundary's reply; absent before the first. */
-  readonly reply?: RecordedReply;
+  readonly reply?: SettledReply;
   /** The snapshots of the last boundary, or those that the run was resumed with; null at a run's very start. */
   readonly snapshots: unknown;
 }
@@ -122,9 +119,9 @@ export interface RunStore {
   }): void;
 
   /** R1, R2, R3. `repeated` is true when the reply is one of an earlier call. */
-  recordBoundary(record: BoundaryRecord): { readonly reply: RecordedReply; readonly repeated: boolean };
+  recordBoundary(record: BoundaryRecord): { readonly reply: SettledReply; readonly repeated: boolean };
   /** R2, without recording: the reply given for this window before. */
-  findReply(runId: string, epoch: number): RecordedReply | undefined;
+  findReply(runId: string, epoch: number): SettledReply | undefined;
   /** A run's transitions in the order of seed and sequence. */
   transitions(runId: string, seedId?: string): readonly SeedTransition[];
 

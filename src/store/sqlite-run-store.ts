@@ -2,7 +2,7 @@
 import { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
 import { ContractError, DataError, ServiceError } from "../contracts/errors.ts";
 import { LifecycleState, legalTransitions, SeedTransition } from "../contracts/lifecycle.ts";
-import { BoundaryReply } from "../contracts/plan.ts";
+import { BoundaryReply, type SettledReply } from "../contracts/plan.ts";
 import { type Database, integer, optional, type SqlRow, text } from "./database.ts";
 import { anything, checkContract, decodeJson, encodeJson } from "./json.ts";
 import type { Ledger } from "./ledger.ts";
@@ -11,7 +11,6 @@ import {
   type BoundaryRecord,
   type CommandRecord,
   type OutboxMessage,
-  type RecordedReply,
   type RunRecord,
   type RunStore,
   runOutcome,
@@ -29,9 +28,10 @@ export interface RunStoreOptions {
   readonly boundariesMax: number;
 }
 
-const decodeReply = (json: string, what: string): RecordedReply => {
+const decodeReply = (json: string, what: string): SettledReply => {
   const reply = decodeJson(json, BoundaryReply, what);
-  if (reply.kind === "pause") throw new DataError(`${what}: expected a plan or a stop, found a pause; the database is damaged`);
+  if (reply.kind === "pause" || reply.kind === "wait")
+    throw new DataError(`${what}: expected a plan or a stop, found a ${reply.kind}; the database is damaged`);
   return reply;
 };
 
@@ -125,19 +125,19 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
     sql.insertTransition.run(runId, seedId, sequence, boundaryEpoch, to, encodeJson(transition, what));
   };
 
-  const findReply = (runId: string, epoch: number): RecordedReply | undefined => {
+  const findReply = (runId: string, epoch: number): SettledReply | undefined => {
     const row = sql.selectReply.get(runId, epoch);
     return row === undefined ? undefined : decodeReply(text(row, "reply"), `boundary ${epoch} of run ${runId}`);
   };
 
-  const recordBoundary = (record: BoundaryRecord): { readonly reply: RecordedReply; readonly repeated: boolean } => {
+  const recordBoundary = (record: BoundaryRecord): { readonly reply: SettledReply; readonly repeated: boolean } => {
     const { runId, epoch } = record;
     const what = `boundary ${epoch} of run ${runId}`;
     const known = findReply(runId, epoch);
     if (known !== undefined) return { reply: known, repeated: true }; // R2
     const reply = checkContract(record.reply, BoundaryReply, what);
-    if (reply.kind === "pause")
-      throw new ContractError(`${what}: expected a plan or a stop, found a pause; answer it without recording`); // R7
+    if (reply.kind === "pause" || reply.kind === "wait")
+      throw new ContractError(`${what}: expected a plan or a stop, found a ${reply.kind}; answer it without recording`); // R7
     const last = lastEpoch(knownRun(runId));
     if (epoch <= last) throw new ContractError(`${what}: expected an epoch after ${last}, found ${epoch}; rewind the run first`);
     if (reply.kind === "run" && (reply.plan.epoch !== epoch || reply.plan.runId !== runId)) {

@@ -5,7 +5,7 @@
  * X2 No thread is ended amid a step of a native engine: `destroy` stops the work first.
  */
 import type { LaneOutcome } from "./lane.ts";
-import { entry, openPool, settle } from "./piscina-lanes.ts";
+import { entry, openPool, settle } from "./pool.ts";
 
 /** What a thread is sent. */
 export interface ExperimentTask<Job> {

@@ -3,6 +3,7 @@ import { createRandom } from "../graph/random.ts";
 import { characterizeKernel } from "./session/characterize.ts";
 import { referenceEngine, sharedEngine } from "./session/engines.ts";
 import { compileKernel } from "./session/forge.ts";
+import { stoppable } from "./session/stoppable.ts";
 import type { ForgeTask, TaskReply } from "./wire.ts";
 import { answer } from "./wire.ts";
 
@@ -16,9 +17,9 @@ const perform = async (task: ForgeTask): Promise<unknown> => {
       return { ...compiled, compileMs: performance.now() - startMs };
     }
     case "characterize": {
-      const { artifact, host, config } = task;
+      const { artifact, host, config, stop } = task;
       const { engine: name } = artifact.key;
-      const [engine, reference] = [await sharedEngine(name), await referenceEngine(name)];
+      const [engine, reference] = [stoppable(await sharedEngine(name), stop), stoppable(await referenceEngine(name), stop)];
       const options = { engine, reference, config, random: createRandom(randomSeed), nowMs: () => performance.now() };
       return characterizeKernel(artifact, host, options);
     }

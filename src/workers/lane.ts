@@ -86,7 +86,7 @@ export interface ForgeLane {
   compile(key: KernelKey, host: Host, signal?: AbortSignal): Promise<LaneOutcome<CompiledKernel>>;
   /**
    * Measures a kernel on this machine, on batches of its own and fresh parameters, against another engine that is at hand.
-   * @throws ContractError when the host is not the kernel's; the signal's reason when it aborts (the thread is given up and replaced).
+   * @throws ContractError when the host is not the kernel's; the signal's reason as soon as it aborts (the thread ends its step and is kept).
    */
   characterize(
     artifact: CompiledKernelArtifact,
@@ -96,5 +96,6 @@ export interface ForgeLane {
   ): Promise<LaneOutcome<KernelCharacterization>>;
   /** Loads the engines that compile and measure for this one, so that the first kernel is not late. */
   warm(engine: KernelKey["engine"]): Promise<LaneOutcome<void>>;
+  /** What is asked for is lost; resolves when the work under way has stopped and the threads have ended. */
   destroy(): Promise<void>;
 }

@@ -2,78 +2,20 @@
  * Lanes on piscina pools. A training lane is one thread that never idles out, so that sessions stay with it; a forge lane is a
  * pool of its own at a lower priority, so that compiling takes no time from training.
  */
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import type { MessagePort } from "node:worker_threads";
 import { MessageChannel } from "node:worker_threads";
-import { Piscina } from "piscina";
-import { ContractError, describeError } from "../contracts/errors.ts";
+import type { KernelCharacterization } from "../contracts/characterization.ts";
+import { ContractError } from "../contracts/errors.ts";
 import type { LaneProgress, SessionStatus } from "../contracts/plan.ts";
 import type { SeedStateTable } from "../contracts/seed-state.ts";
 import type { CompiledKernel, ForgeLane, LaneOutcome, TrainingLane } from "./lane.ts";
-import type { ForgeTask, TaskReply, TrainingTask } from "./wire.ts";
-import { fromWireError } from "./wire.ts";
+import { entry, openPool, settle } from "./pool.ts";
+import { closeTwin } from "./twin-control.ts";
+import type { TwinThread } from "./twin-thread.ts";
+import type { ForgeTask, TrainingTask, TwinSeat } from "./wire.ts";
 
-type PoolOptions = NonNullable<ConstructorParameters<typeof Piscina>[0]>;
-
-/** TypeScript sources need tsx in the thread, which its own `--import` entry does not reach; built files run as they are. */
-export const entry = (name: "training" | "forge" | "experiment"): Pick<PoolOptions, "filename" | "execArgv"> => {
-  const fromSource = import.meta.url.endsWith(".ts");
-  const filename = new URL(`./${name}.worker.${fromSource ? "ts" : "js"}`, import.meta.url).href;
-  if (!fromSource) return { filename, execArgv: [] };
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx"));
-  const code = `import { register } from ${JSON.stringify(new URL("./esm/api/index.mjs", loader).href)}; register();`;
-  return { filename, execArgv: ["--import", `data:text/javascript,${encodeURIComponent(code)}`] };
-};
-
-/** A pool whose threads may die: what waited for one is told, whether it died at work, idle or before it was up. */
-export const openPool = (options: PoolOptions) => {
-  const pool = new Piscina(options);
-  const waiting = new Set<(reason: string) => void>();
-  const working = new Set<Promise<unknown>>();
-  const giveUpAll = (reason: string): void => {
-    for (const giveUp of waiting) giveUp(reason);
-  };
-  pool.on("error", (error: unknown) => giveUpAll(describeError(error)));
-  const run = (
-    task: unknown,
-    runOptions: { transferList?: MessagePort[]; signal?: AbortSignal },
-  ): Promise<LaneOutcome<TaskReply<unknown>>> =>
-    new Promise((resolve) => {
-      const settleOnce = (outcome: LaneOutcome<TaskReply<unknown>>): void => {
-        waiting.delete(giveUp);
-        resolve(outcome);
-      };
-      const giveUp = (reason: string): void => settleOnce({ kind: "lost", reason: `the lane's thread ended: ${reason}` });
-      waiting.add(giveUp);
-      const work = pool.run(task, runOptions).then(
-        (value: TaskReply<unknown>) => settleOnce({ kind: "done", value }),
-        (error: unknown) => giveUp(describeError(error)),
-      );
-      working.add(work);
-      void work.finally(() => working.delete(work));
-    });
-  /** What is asked for is lost at once; resolves when no thread is at work any more. */
-  const quiesce = async (reason: string): Promise<void> => {
-    giveUpAll(reason);
-    while (working.size > 0) await Promise.all(working);
-  };
-  return { pool, run, quiesce };
-};
-
-/** A reply as an outcome; typed errors are thrown again here. */
-export const settle = <T>(reply: TaskReply<unknown>): LaneOutcome<T> => {
-  switch (reply.kind) {
-    case "done":
-      return { kind: "done", value: reply.value as T };
-    case "failed":
-      throw fromWireError(reply.error);
-    case "no_session":
-      return { kind: "lost", reason: "the lane's thread was replaced and holds no session of this run" };
-  }
-};
-
-export const createTrainingLane = (): TrainingLane => {
+/** @param twins A second lane for the twins of contests, the training lane's own from now on: it is destroyed with it. */
+export const createTrainingLane = (twins?: TwinThread): TrainingLane => {
   const {
     pool,
     run: runTask,
@@ -84,12 +26,12 @@ export const createTrainingLane = (): TrainingLane => {
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
   });
-  /** Runs that were opened, each with the table whose flag stops its window. */
-  const opened = new Map<string, SeedStateTable>();
+  /** Runs that were opened, each with the table whose flag stops its window, and its seat in the second lane. */
+  const opened = new Map<string, { readonly table: SeedStateTable; readonly seat: TwinSeat | undefined }>();
   const listeners = new Set<(progress: LaneProgress) => void>();
   /** A thread that is ended amid a step of a native engine takes the process with it, so its window is stopped first. */
   const stopWork = async (reason: string): Promise<void> => {
-    const tables = [...opened.values()].map((table) => ({ table, before: table.stopRequested }));
+    const tables = [...opened.values()].map(({ table }) => ({ table, before: table.stopRequested }));
     for (const { table } of tables) table.stopRequested = true;
     await quiesce(reason);
     // Nothing runs any more; whoever opens the run again with the same table did not ask to stop.
@@ -102,15 +44,19 @@ export const createTrainingLane = (): TrainingLane => {
   };
 
   /** A run that this lane never opened is the caller's mistake, not a lost thread. */
-  const runOpened = <T>(runId: string, task: TrainingTask): Promise<LaneOutcome<T>> => {
-    if (!opened.has(runId)) {
+  const runOpened = async <T>(runId: string, task: TrainingTask): Promise<LaneOutcome<T>> => {
+    const session = opened.get(runId);
+    if (session === undefined) {
       throw new ContractError(`run ${runId}: expected one that is open in this lane, found it closed; open it first`);
     }
-    return run(task);
+    const outcome = await run<T>(task);
+    if (outcome.kind === "lost" && session.seat !== undefined) closeTwin(session.seat.control);
+    return outcome;
   };
 
   return {
-    open: async ({ spec, imported, dataset, table, seedIds }) => {
+    open: async (request) => {
+      const { spec, imported, dataset, table, seedIds } = request;
       const { port1: inner, port2: outer } = new MessageChannel();
       outer.on("message", (progress: LaneProgress) => {
         for (const listener of listeners) listener(progress);
@@ -118,9 +64,13 @@ export const createTrainingLane = (): TrainingLane => {
       outer.unref();
       const { buffer, seeds } = table;
       const open = { kind: "open" as const, spec, ...(imported === undefined ? {} : { imported }) };
-      const task: TrainingTask = { ...open, dataset, seeds, table: buffer, seedIds, progress: inner };
-      const outcome = await run<SessionStatus>(task, [inner]);
-      if (outcome.kind === "done") opened.set(spec.runId, table);
+      const seated = twins?.seat(request);
+      const seat = seated?.seat;
+      const shared = { dataset, seeds, table: buffer, seedIds, progress: inner };
+      const task: TrainingTask = { ...open, ...shared, ...(seat === undefined ? {} : { twins: seat }) };
+      const outcome = await run<SessionStatus>(task, seat === undefined ? [inner] : [inner, seat.port]);
+      await seated?.ready;
+      if (outcome.kind === "done") opened.set(spec.runId, { table, seat });
       return outcome;
     },
     run: async (plan, kernels) => runOpened(plan.runId, { kind: "run", plan, kernels }),
@@ -145,6 +95,7 @@ export const createTrainingLane = (): TrainingLane => {
     destroy: async () => {
       await stopWork("it is closed");
       await pool.destroy();
+      await twins?.destroy();
     },
   };
 };
@@ -160,7 +111,7 @@ export interface ForgeLaneOptions {
 export const forgeDefaults: ForgeLaneOptions = { threads: 1, niceIncrement: 10, heapMbMax: 1024 };
 
 export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): ForgeLane => {
-  const { pool, run } = openPool({
+  const { pool, run, quiesce } = openPool({
     ...entry("forge"),
     minThreads: options.threads,
     maxThreads: options.threads,
@@ -175,10 +126,34 @@ export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): Forg
     signal?.throwIfAborted();
     return outcome;
   };
+  /** The words that end the measurements under way. */
+  const stops = new Set<Int32Array>();
+  /** A measurement runs a native engine, so its thread is never ended amid it: it is told to stop, and nobody waits for that. */
+  const measure: ForgeLane["characterize"] = async (artifact, host, config, signal) => {
+    signal?.throwIfAborted();
+    const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const word = new Int32Array(stop);
+    stops.add(word);
+    const work = perform<KernelCharacterization>({ kind: "characterize", artifact, host, config, stop });
+    const ended = work.finally(() => stops.delete(word));
+    if (signal === undefined) return ended;
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        Atomics.store(word, 0, 1);
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      ended.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    });
+  };
   return {
     compile: (key, host, signal) => perform<CompiledKernel>({ kind: "compile", key, host }, signal),
-    characterize: (artifact, host, config, signal) => perform({ kind: "characterize", artifact, host, config }, signal),
+    characterize: measure,
     warm: (engine) => perform({ kind: "warm", engine }),
-    destroy: () => pool.destroy(),
+    destroy: async () => {
+      for (const word of stops) Atomics.store(word, 0, 1);
+      await quiesce("it is closed");
+      await pool.destroy();
+    },
   };
 };

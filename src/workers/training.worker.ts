@@ -2,49 +2,63 @@
  * Entry of a training thread: sessions by run, kept between tasks. One task runs at a time.
  *
  * W1 A session lives in this thread's memory alone: when the thread dies it is gone, and a task for it says `no_session`.
+ * W2 The ports of a session close with it, also when it could not be opened: whoever listens on the other side is let go.
  */
-import type { MessagePort } from "node:worker_threads";
 import { InputError } from "../contracts/errors.ts";
+import type { LaneProgress } from "../contracts/plan.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
-import type { Engine, EngineName } from "../engine/engine.ts";
-import { createEngine } from "../engine/engine.ts";
+import { sharedEngine } from "./session/engines.ts";
 import { Session } from "./session/session.ts";
+import { twinLaneOver } from "./session/twin-port.ts";
 import type { OpenTask, TaskReply, TrainingTask } from "./wire.ts";
 import { answer } from "./wire.ts";
 
 interface OpenSession {
   readonly session: Session;
-  readonly port: MessagePort;
+  readonly task: Pick<OpenTask, "progress" | "twins">;
 }
 
 const sessions = new Map<string, OpenSession>();
-const engines = new Map<string, Promise<Engine>>();
 
-const engineFor = (name: EngineName, threads: number): Promise<Engine> => {
-  const key = `${name}:${threads}`;
-  const known = engines.get(key) ?? createEngine(name, { threads });
-  engines.set(key, known);
-  known.catch(() => engines.delete(key));
-  return known;
-};
-
-const open = async ({ spec, imported, dataset, seeds, table, seedIds, progress }: OpenTask) => {
+const openSession = async ({ spec, imported, dataset, seeds, table, seedIds, progress, twins }: OpenTask): Promise<Session> => {
   if (sessions.has(spec.runId)) {
-    progress.close();
     throw new InputError(`run ${spec.runId}: expected one that is not open in this lane, found it open; close it first`);
   }
-  const engine = await engineFor(spec.engine, spec.threads);
-  const session = await Session.open(
+  // Before anything is awaited, so that no port closes unheard.
+  const lane = twins === undefined ? {} : { twins: twinLaneOver(twins.port, twins.control) };
+  const ports = {
+    engine: await sharedEngine(spec.engine, spec.threads),
+    nowMs: () => performance.now(),
+    tell: (message: LaneProgress) => progress.postMessage(message),
+    ...lane,
+  };
+  return Session.open(
     { spec, ...(imported === undefined ? {} : { imported }), dataset, table: new SeedStateTable(seeds, table), seedIds },
-    { engine, nowMs: () => performance.now(), tell: (message) => progress.postMessage(message) },
+    ports,
   );
-  sessions.set(spec.runId, { session, port: progress });
-  return session.status;
 };
 
-const close = async (runId: string, { session, port }: OpenSession): Promise<void> => {
+/** W2 */
+const closePorts = ({ progress, twins }: Pick<OpenTask, "progress" | "twins">): void => {
+  progress.close();
+  twins?.port.close();
+};
+
+const open = async (task: OpenTask) => {
+  try {
+    const session = await openSession(task);
+    const { progress, twins } = task;
+    sessions.set(task.spec.runId, { session, task: { progress, ...(twins === undefined ? {} : { twins }) } });
+    return session.status;
+  } catch (error) {
+    closePorts(task);
+    throw error;
+  }
+};
+
+const close = async (runId: string, { session, task }: OpenSession): Promise<void> => {
   sessions.delete(runId);
-  port.close();
+  closePorts(task);
   await session.dispose();
 };
 

@@ -41,7 +41,21 @@ export interface OpenTask {
   readonly table: SharedArrayBuffer;
   readonly seedIds: readonly string[];
   readonly progress: MessagePort;
+  /** The session's seat in a second lane. */
+  readonly twins?: TwinSeat;
 }
+
+/** The training thread's end of the way to the lane of its twins. */
+export interface TwinSeat {
+  readonly port: MessagePort;
+  /** Shared words, see twin-control.ts. */
+  readonly control: SharedArrayBuffer;
+}
+
+export type TwinThreadTask =
+  | { readonly kind: "prepare"; readonly engine: SessionSpec["engine"]; readonly threads: number }
+  /** Lasts until the port closes. */
+  | ({ readonly kind: "serve" } & Pick<OpenTask, "spec" | "dataset" | "seeds" | "table"> & TwinSeat);
 
 export type TrainingTask =
   | OpenTask
@@ -56,6 +70,8 @@ export type ForgeTask =
       readonly artifact: CompiledKernelArtifact;
       readonly host: Host;
       readonly config: ValidationConfig;
+      /** One 32-bit word: set, the measurement ends after the step that is under way. */
+      readonly stop: SharedArrayBuffer;
     }
   | { readonly kind: "warm"; readonly engine: KernelKey["engine"] };
 

@@ -256,6 +256,27 @@ describe("the outbox", () => {
     expect(sent("innovation.field_reports").map(({ reason }) => reason)).toEqual(["report 1", "report 2"]);
   });
 
+  it("many calls while one is being sent are one more attempt", async () => {
+    const { runs, bus, clock } = await start();
+    const { passed, open } = gate();
+    let attempts = 0;
+    const publish: typeof bus.publish = async () => {
+      attempts += 1;
+      if (attempts === 1) await passed;
+      return { kind: "failed", reason: "the stream is full" };
+    };
+    const outbox = createOutbox({ ...bus, publish }, runs, () => clock.nowMs(), silentLog);
+    runs.enqueue([message(1)]);
+    const first = outbox.flush();
+    await clock.flush();
+    const others = Array.from({ length: 50 }, () => outbox.flush());
+    open();
+    await Promise.all([first, ...others]);
+    expect(attempts).toBe(2);
+    await outbox.flush();
+    expect(attempts).toBe(3);
+  });
+
   it("messages of two databases that share a number are two messages; the same one again is one", async () => {
     const first = await start();
     first.runs.enqueue([message(1)]);

@@ -5,6 +5,7 @@ import { BreakerConfig, RetryConfig } from "../../src/contracts/config-calls.ts"
 import { silentLog } from "../../src/contracts/ports.ts";
 import type { ActorName, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
 import { createResilience } from "../../src/resilience/resilience.ts";
+import type { RunningChild } from "../../src/supervision/spec.ts";
 import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
 import { createMemoryBroker, type MemoryBroker } from "../support/memory-bus.ts";
 
@@ -51,4 +52,13 @@ export const gate = (): { readonly passed: Promise<void>; open(): void } => {
     open = resolve;
   });
   return { passed, open };
+};
+
+/** A child that runs until it is stopped. */
+export const idle = async (): Promise<RunningChild> => {
+  let end: (exit: { kind: "shutdown" }) => void = () => undefined;
+  const exited = new Promise<{ kind: "shutdown" }>((resolve) => {
+    end = resolve;
+  });
+  return { exited, stop: async () => end({ kind: "shutdown" }) };
 };

@@ -3,20 +3,12 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { nodeTopology, runTopology } from "../../src/actors/topology.ts";
 import { ServicesConfig } from "../../src/contracts/config.ts";
-import type { ChildSpec, RunningChild, StartContext, SupervisorTree } from "../../src/supervision/spec.ts";
+import type { ChildSpec, SupervisorTree } from "../../src/supervision/spec.ts";
 import { Supervisor } from "../../src/supervision/supervisor.ts";
 import { createSimulatedClock } from "../support/clock.ts";
+import { idle } from "./support.ts";
 
 const bounds = ServicesConfig.parse({});
-
-/** A child that runs until it is stopped. */
-const idle = async (_: StartContext): Promise<RunningChild> => {
-  let end: (exit: { kind: "shutdown" }) => void = () => undefined;
-  const exited = new Promise<{ kind: "shutdown" }>((resolve) => {
-    end = resolve;
-  });
-  return { exited, stop: async () => end({ kind: "shutdown" }) };
-};
 
 const draw = (tree: SupervisorTree, indent = ""): string[] =>
   tree.children.flatMap((child, i) => {

@@ -253,6 +253,6 @@ export const report: Report = {
     }),
     arm("healthy", 0.97),
   ],
-  engine: { name: "native", version: "1.30.0", threads: 1 },
+  engine: { name: "native", version: "1.30.0", threads: 1, trainingLanes: 1 },
   machine: { cpu: "a processor", cores: 2, node: "20.19.0", os: "linux" },
 };

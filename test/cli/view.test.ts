@@ -141,6 +141,17 @@ describe("a run in a pipe", () => {
     expect(showAll(waits, true).trimEnd().split("\n")).toHaveLength(3);
   });
 
+  test("a wait for a kernel is told with its seconds and what is outstanding", () => {
+    const wait = { kind: "waiting" as const, runId: "r-1", epoch: 4, seedId: "seed:h1", waitedMs: 3_230 };
+    const told = (["compilation", "characterization"] as const).map((outstanding) =>
+      envelope("system.events.run", { ...wait, outstanding }),
+    );
+    expect(showAll(told).trimEnd().split("\n")).toEqual([
+      expect.stringMatching(/ waiting for the kernel of seed:h1, 3\.2 s: it is being compiled$/),
+      expect.stringMatching(/ waiting for the kernel of seed:h1, 3\.2 s: it is being measured$/),
+    ]);
+  });
+
   test("T5: a message that cannot be read is left out, and told with --verbose", () => {
     const broken = { ...progress(1), payload: { nothing: true } };
     expect(showAll([broken])).toBe("");

@@ -11,6 +11,7 @@ import { esper } from "./cli.ts";
 import {
   type Command,
   hostConfig,
+  patientForge,
   payloadsOf,
   readCheckpoint,
   readLog,
@@ -62,6 +63,7 @@ beforeAll(async () => {
         grafting: { steps: 20 },
         fineTuning: { steps: 50 },
         embargo: { epochs: 100_000 },
+        ...patientForge,
       },
     }),
   );

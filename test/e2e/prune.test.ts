@@ -4,6 +4,7 @@ import type { Report } from "../../src/contracts/report.ts";
 import { replaySeeds } from "../../src/store/replay.ts";
 import {
   hashTensors,
+  patientForge,
   payloadsOf,
   readCheckpoint,
   readLog,
@@ -27,10 +28,9 @@ const configFor = (dataDir: string) =>
       // Batches of a small loss are noisy; what is tried here moves nothing.
       stabilization: { slopeMax: 10 },
       fineTuning: { steps: 50 },
-      // The forge has time, also where many tests run at once.
-      kernelLeadEpochs: 12,
       pruning: { enabled: true, everyEpochs: 4 },
       embargo: { epochs: 1000 },
+      ...patientForge,
     },
     checkpoint: { everyEpochs: 2, keep: 60 },
   });
@@ -44,7 +44,7 @@ describe("a node that may prune", () => {
     folder = await temporaryFolder();
     node = startNode(configFor(`${folder.path}/node`));
     report = (await node.done).report;
-  }, 120_000);
+  });
   afterAll(() => folder.remove());
 
   it("Emrakul finds the dead units and the trial keeps the smaller host", async () => {
@@ -100,5 +100,5 @@ describe("a node that may prune", () => {
     const end = await readCheckpoint(resumed.arms[0]!.checkpoint!);
     expect(hashTensors(end.tensors)).toEqual(hashTensors(last.tensors));
     expect(resumed.arms[0]!.seeds.find(({ id }) => id === seedId)!.outcome).toBe("FOSSILIZED");
-  }, 120_000);
+  });
 });

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { findNatsServer } from "../../src/bus/find-server.ts";
 import { systemProcesses } from "../../src/bus/server-process.ts";
 import { hostConfig, startNode, temporaryFolder } from "./support.ts";
@@ -49,25 +49,26 @@ describe("an external server", () => {
       "--ports_file_dir",
       folder.path,
     ]);
-    try {
-      let url: string | undefined;
-      for (let tries = 0; url === undefined; tries += 1) {
-        expect(tries, `no ports file under ${ports}`).toBeLessThan(100);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        const [file] = (await readdir(folder.path)).filter((name) => name.endsWith(".ports"));
-        const text = file === undefined ? "" : await readFile(join(folder.path, file), "utf8");
-        if (text !== "") url = (JSON.parse(text) as { nats: string[] }).nats[0];
-      }
-      const on = (name: string) =>
-        hostConfig(join(folder.path, name), { services: { dataDir: join(folder.path, name), nats: { mode: "external", url } } });
-      const one = startNode({ ...on("one"), optimization: { ...on("one").optimization, epochs: 2_000 } });
-      await one.until("system.events.epoch", () => true);
-      await expect(startNode(on("two")).done).rejects.toThrow(/to serve this node alone, another Esper node answers on it/);
-      one.interrupt();
-      expect((await one.done).report.arms[0]?.outcome).toBe("stopped");
-    } finally {
+    const exited = once(server, "exit");
+    // Also when the test runs out of time, which no `finally` sees.
+    onTestFinished(async () => {
       server.kill("SIGINT");
-      if (server.exitCode === null) await once(server, "exit");
+      await exited;
+    });
+    let url: string | undefined;
+    for (let tries = 0; url === undefined; tries += 1) {
+      expect(tries, `no ports file under ${ports}`).toBeLessThan(100);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const [file] = (await readdir(folder.path)).filter((name) => name.endsWith(".ports"));
+      const text = file === undefined ? "" : await readFile(join(folder.path, file), "utf8");
+      if (text !== "") url = (JSON.parse(text) as { nats: string[] }).nats[0];
     }
+    const on = (name: string) =>
+      hostConfig(join(folder.path, name), { services: { dataDir: join(folder.path, name), nats: { mode: "external", url } } });
+    const one = startNode({ ...on("one"), optimization: { ...on("one").optimization, epochs: 2_000 } });
+    await one.until("system.events.epoch", () => true);
+    await expect(startNode(on("two")).done).rejects.toThrow(/to serve this node alone, another Esper node answers on it/);
+    one.interrupt();
+    expect((await one.done).report.arms[0]?.outcome).toBe("stopped");
   });
 });

@@ -34,8 +34,6 @@ const history = (arm: ReportArm) =>
 beforeAll(async () => {
   folder = await temporaryFolder();
   dataDir = `${folder.path}/data`;
-  // The first run compiles the kernel; the others find it in the library, whatever the forge's speed.
-  await startNode(config()).done;
   whole = (await startNode(config()).done).report.arms[0]!;
   wholeTensors = await lastTensors(whole);
   expect(whole.seeds[0]?.outcome).toBe("FOSSILIZED");

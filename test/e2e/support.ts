@@ -1,8 +1,16 @@
-/** A whole node inside a test: real bus, real lanes, real files in a folder of its own; small data so that it takes seconds. */
+/**
+ * A whole node inside a test: real bus, real lanes, real files in a folder of its own; small data so that it takes seconds.
+ *
+ * E1 A node ends before its folder goes, whatever became of the test that started it: one that failed or ran out of time awaits nothing.
+ * E2 A node that does not end when it is told to leaves no nats-server behind.
+ */
 import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
+import { afterAll, vi } from "vitest";
+import { systemProcesses } from "../../src/bus/server-process.ts";
 import { CheckpointState } from "../../src/contracts/checkpoint.ts";
 import { EsperConfig } from "../../src/contracts/config.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
@@ -18,6 +26,9 @@ import { readEventLog } from "../../src/store/event-log.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
 import { SessionState } from "../../src/workers/session-state.ts";
 
+// Whole nodes on a machine that is busy with other work: slow is no failure, and what hangs is still ended.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
 export const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,
@@ -25,6 +36,9 @@ export const silentLog: Log = {
   error: () => undefined,
   child: () => silentLog,
 };
+
+/** A forge at a low priority starves on a busy machine: no deadline of its own ends a kernel here. */
+export const patientForge = { compileTimeoutMs: 600_000, validation: { timeoutMs: 600_000 } };
 
 /** Trains in about two seconds: 6,000 images, two hidden layers of 32 of which one has 2 units alive. */
 export const smallConfig = (dataDir: string, over: Record<string, unknown> = {}): EsperConfig =>
@@ -42,6 +56,7 @@ export const smallConfig = (dataDir: string, over: Record<string, unknown> = {})
       grafting: { steps: 24 },
       fineTuning: { steps: 50 },
       kernelLeadEpochs: 8,
+      ...patientForge,
       budget: { flopsFractionMax: 0.9 },
     },
     checkpoint: { everyEpochs: 4, keep: 2 },
@@ -66,9 +81,49 @@ export interface TestNode extends Told {
   readonly handle: Promise<NodeHandle>;
 }
 
+/** Every node of this test file. */
+const started: TestNode[] = [];
+const endMsMax = 40_000;
+
+const commandOf = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return ""; // It has ended.
+  }
+};
+
+/** Kills the server of a node where it still runs, also of one that never came up. Looks where Linux lists its processes. */
+const killServer = ({ dataDir }: TestNode): void => {
+  const pids = existsSync("/proc") ? readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : [];
+  for (const pid of pids) {
+    const command = commandOf(pid);
+    if (command.includes("nats-server") && command.includes(`${dataDir}${sep}`)) systemProcesses.signal(Number(pid), "SIGKILL");
+  }
+};
+
+/** E1 E2 */
+const endNodes = async (nodes: readonly TestNode[]): Promise<void> => {
+  for (const node of nodes) node.interrupt();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, endMsMax);
+  });
+  await Promise.race([Promise.allSettled(nodes.map(({ done }) => done)), late]);
+  clearTimeout(timer);
+  for (const node of nodes) killServer(node);
+};
+afterAll(() => endNodes(started));
+
 export const temporaryFolder = async (): Promise<{ path: string; remove(): Promise<void> }> => {
   const path = await mkdtemp(join(tmpdir(), "esper-e2e-"));
-  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
+  return {
+    path,
+    remove: async () => {
+      await endNodes(started.filter(({ dataDir }) => `${dataDir}${sep}`.startsWith(`${path}${sep}`)));
+      await rm(path, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
 };
 
 export const startNode = (
@@ -98,8 +153,7 @@ export const startNode = (
     onUp: (up) => handed(up),
     ...options,
   });
-  done.catch(() => undefined);
-  return {
+  const node: TestNode = {
     envelopes,
     notes,
     payloads: (subject) => envelopes.filter((each) => each.subject === subject).map((each) => each.payload as never),
@@ -123,6 +177,9 @@ export const startNode = (
         );
       }),
   };
+  done.catch(() => undefined);
+  started.push(node);
+  return node;
 };
 
 /** Trains the host alone in about a second: 12 windows of 20 steps. */

@@ -1,6 +1,11 @@
 /** Pairs of shapes for every kind of blueprint, and what stands around a blueprint in tests: a small host whose loss it changes. */
-import type { BlueprintInitialization, BlueprintKind, BlueprintRequest } from "../../src/contracts/blueprint-kinds.ts";
-import { blueprintKinds } from "../../src/contracts/blueprint-kinds.ts";
+import type {
+  BlueprintInitialization,
+  BlueprintKind,
+  BlueprintRequest,
+  BypassKind,
+} from "../../src/contracts/blueprint-kinds.ts";
+import { bypassKinds } from "../../src/contracts/blueprint-kinds.ts";
 import { fits, type SampleShape } from "../../src/contracts/blueprint-shapes.ts";
 import type { Graph, Host, Tensor } from "../../src/contracts/graph.ts";
 import type { OptimizerConfig } from "../../src/contracts/optimizer.ts";
@@ -39,7 +44,7 @@ export const pairs: readonly (readonly [SampleShape, SampleShape])[] = [
 ];
 
 /** Every kind on every pair that it fits. */
-export const fitting: readonly (readonly [BlueprintKind, SampleShape, SampleShape])[] = blueprintKinds.flatMap((kind) =>
+export const fitting: readonly (readonly [BypassKind, SampleShape, SampleShape])[] = bypassKinds.flatMap((kind) =>
   pairs.flatMap(([from, to]) => (fits({ kind }, from, to) ? [[kind, from, to] as const] : [])),
 );
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { blueprintKinds } from "../../src/contracts/blueprint-kinds.ts";
+import { bypassKinds } from "../../src/contracts/blueprint-kinds.ts";
 import { blueprintCost, fits, hasTiny, joinOf, type SampleShape, strideBetween } from "../../src/contracts/blueprint-shapes.ts";
 import type { OptimizerConfig } from "../../src/contracts/optimizer.ts";
 import { bind } from "../../src/graph/bind.ts";
@@ -42,7 +42,7 @@ const pair: fc.Arbitrary<readonly [SampleShape, SampleShape]> = fc.oneof(
 );
 
 describe("the closed form of every kind", () => {
-  it.each(blueprintKinds)("%s: fits, parameters and forward FLOPs are the built graph's", (kind) => {
+  it.each(bypassKinds)("%s: fits, parameters and forward FLOPs are the built graph's", (kind) => {
     let built = 0;
     fc.assert(
       fc.property(pair, dim, fc.integer({ min: 1, max: 4 }), ([from, to], hiddenWidth, batch) => {
@@ -68,7 +68,7 @@ describe("the closed form of every kind", () => {
   });
 
   it("has a case among the pairs for every kind, and says no where none fits", () => {
-    expect(new Set(fitting.map(([kind]) => kind))).toEqual(new Set(blueprintKinds));
+    expect(new Set(fitting.map(([kind]) => kind))).toEqual(new Set(bypassKinds));
     expect(fits({ kind: "dense" }, [4], [2, 3, 3])).toBe(false);
     expect(fits({ kind: "token-mlp" }, [4, 6], [5, 6])).toBe(false);
     expect(joinOf([4, 6], [6])).toBeNull();
@@ -135,7 +135,7 @@ describe("the start of every kind", () => {
   });
 
   it("writes TINY into just the kinds that say so", () => {
-    for (const kind of blueprintKinds) expect(blueprints[kind].tiny !== undefined).toBe(hasTiny(kind));
+    for (const kind of bypassKinds) expect(blueprints[kind].tiny !== undefined).toBe(hasTiny(kind));
   });
 
   it("an attention head never looks ahead: a later token changes no earlier output", () => {

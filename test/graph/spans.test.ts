@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blueprintKinds } from "../../src/contracts/blueprint-kinds.ts";
+import { bypassKinds } from "../../src/contracts/blueprint-kinds.ts";
 import { fits } from "../../src/contracts/blueprint-shapes.ts";
 import type { Host, Tensor } from "../../src/contracts/graph.ts";
 import { bypassFor } from "../../src/graph/blueprints/index.ts";
@@ -65,7 +65,7 @@ describe("legal spans", () => {
 const kindsFor = (host: Host, from: string, to: string) => {
   const [source, target] = ends(host, from, to);
   const shapes = sampleShapes(host);
-  return blueprintKinds.filter((kind) => kind !== "no-op" && fits({ kind }, shapes.get(source)!, shapes.get(target)!));
+  return bypassKinds.filter((kind) => kind !== "no-op" && fits({ kind }, shapes.get(source)!, shapes.get(target)!));
 };
 
 const ends = (host: Host, from: string, to: string): readonly [string, string] => [

@@ -22,7 +22,6 @@ import {
   lossSpike,
   measurements,
   nonFiniteLoss,
-  paired,
   ready,
   runId,
   setup,
@@ -79,13 +78,33 @@ describe("whole lives", () => {
       "7 FOSSILIZED",
     ]);
     const report = boundaries.flatMap((each) => each.fieldReports)[0];
-    expect(report).toMatchObject({ outcome: "FOSSILIZED", fromSite: "h2", toSite: "h3", measuredGain: paired(0.02, 1) });
+    expect(report).toMatchObject({
+      outcome: "FOSSILIZED",
+      fromSite: "h2",
+      toSite: "h3",
+      measuredGain: measurements.fine_tuned.passed.gain,
+    });
     expect(report?.history.map((step) => step.state)).toHaveLength(8);
     expect(report?.trialFlops).toBe(3000 * (10 + 10 + 20 + 10));
     expect(state.activeSeedId).toBeNull();
     expect(state.parametersAdded).toBe(100);
     // A resumed run tells it again, with forecast and gain.
     expect(reviveRun(JSON.parse(JSON.stringify(state)) as typeof state).kept).toEqual([report]);
+  });
+
+  test("an undecided contest takes another whole round, and a culled one goes on from the twin", () => {
+    const { failed } = measurements.fine_tuned;
+    const round = (count: number, roundFits: boolean) => ({
+      change: { kernel: { ...failed, grownSteps: 10 * count, twinSteps: 11 * count, roundFits } },
+    });
+    const { plans, transitions } = drive(12, {
+      commands: { 1: [germinate] },
+      windows: { 8: round(1, true), 9: round(2, true), 10: round(3, false) },
+    });
+    const tuned = plans.filter(({ work }) => work.kind === "fine_tune");
+    expect(tuned.map(({ work }) => work)).toEqual(Array(3).fill({ kind: "fine_tune", seedId: "seed:h2", steps: 10 }));
+    expect(ways(transitions).at(-1)).toMatch(/CULLED/);
+    expect(plans.flatMap((plan) => plan.before).at(-1)).toMatchObject({ kind: "discard", continueFrom: "twin" });
   });
 
   test("the signal is measured after the warm-up and not while a trial holds the lock", () => {
@@ -319,7 +338,13 @@ describe("live actors and logs", () => {
       { interrupted: true, steps: 3 },
     );
     const command = fc.option(fc.constantFrom("germinate", "cull", "rollback", "release", "pause", "resume"), { nil: undefined });
-    const windowScript = fc.record({ quality, change, command, site: fc.constantFrom("h1", "h2", "h3") });
+    const windowScript = fc.record({
+      quality,
+      change,
+      command,
+      site: fc.constantFrom("h1", "h2", "h3"),
+      told: fc.constantFrom("nothing", "kernel", "all", "all"),
+    });
     fc.assert(
       fc.property(fc.array(windowScript, { minLength: 10, maxLength: 50 }), (script) => {
         let state = createRunState(setup, host);
@@ -327,7 +352,7 @@ describe("live actors and logs", () => {
         const log: SeedTransition[] = [];
         const actions: string[] = [];
         let due: ReturnType<typeof ready>[] = [];
-        script.forEach(({ quality: q, change: c, command: kind, site }, index) => {
+        script.forEach(({ quality: q, change: c, command: kind, site, told }, index) => {
           const base = { requestId: `q${index}`, seedId: `seed:${site}`, reason: "random" };
           if (kind === "germinate" || kind === "cull" || kind === "rollback" || kind === "release")
             state = acceptCommand(state, { ...base, kind }).state;
@@ -337,13 +362,18 @@ describe("live actors and logs", () => {
             nowEpoch,
             host,
             result: state.plan === null ? undefined : result,
-            compilations: due,
-            characterizations: [characterized],
+            compilations: told === "nothing" ? [] : due,
+            characterizations: told === "all" ? [characterized] : [],
           });
+          // B6: the boundary stays open, and the next question finds it as it was.
+          if (decided.kind === "waiting") {
+            expect(told).not.toBe("all");
+            return;
+          }
           if (decided.kind !== "decided") throw new Error(decided.kind);
           state = decided.state;
           log.push(...decided.transitions);
-          due = decided.submissions.map(({ seedId }) => ready(seedId));
+          if (decided.submissions.length > 0) due = decided.submissions.map(({ seedId }) => ready(seedId));
           const active = Object.values(state.seeds).filter((seed) => isActive(seed.history.at(-1)?.state ?? "DORMANT"));
           expect(active.map((seed) => seed.seedId)).toEqual(state.activeSeedId === null ? [] : [state.activeSeedId]);
           if (decided.reply.kind !== "run") return;
@@ -413,6 +443,13 @@ describe("golden histories", () => {
       if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(file, lines(boundaries));
       const golden = readFileSync(file, "utf8");
       expect(lines(boundaries)).toBe(golden);
+      // B6
+      const slow = drive(16, { ...script, forge: "slow" });
+      expect(slow.waits.map(({ epoch, reply }) => [epoch, reply.outstanding])).toEqual([
+        [4, "compilation"],
+        [4, "characterization"],
+      ]);
+      expect(lines(slow.boundaries)).toBe(golden);
       const logged = golden.split("\n").flatMap((line) => {
         const parsed = line === "" ? undefined : (JSON.parse(line) as { kind: string } & SeedTransition);
         return parsed?.kind === "transition" ? [parsed] : [];

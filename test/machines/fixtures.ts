@@ -1,7 +1,7 @@
 /** A small host, measurements that pass, fail or are missing, and a lane that answers plans from a script. */
 import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { CompilationOutcome } from "../../src/contracts/compilation.ts";
-import { MorphogeneticConfig } from "../../src/contracts/config.ts";
+import { MorphogeneticConfig, readingConfidence } from "../../src/contracts/config-morphogenetic.ts";
 import {
   type Anomaly,
   type FlopsAccount,
@@ -97,6 +97,9 @@ export const paired = (lower: number, lossWithout = 0.5): PairedGain => ({
   lossWithout,
   lossWith: lossWithout - lower - 0.01,
 });
+
+/** A contest's reading, of a twin with a loss of 1. */
+const reading = (lower: number): PairedGain => ({ ...paired(lower, 1), confidence: readingConfidence(config) });
 
 /** A judge whose interval lies wholly on one side of its bound, or across it. */
 export const judged = (judge: JudgeName, vote: Judgement["vote"]): Judgement => ({
@@ -196,8 +199,8 @@ export const measurements = {
     missing: { kind: "evaluated" },
   },
   fine_tuned: {
-    passed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: paired(0.02, 1), judgements: unanimous },
-    failed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: paired(0.01, 1), judgements: unanimous },
+    passed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: reading(0.02), judgements: unanimous },
+    failed: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11, gain: reading(0.01), judgements: unanimous },
     missing: { kind: "fine_tuned", finite: true, grownSteps: 10, twinSteps: 11 },
   },
 } as const satisfies Record<string, Record<"passed" | "failed" | "missing", KernelMeasurement>>;

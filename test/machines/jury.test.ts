@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { JuryConfig } from "../../src/contracts/config-jury.ts";
-import type { Judgement, JudgeName } from "../../src/contracts/measure.ts";
+import { readingConfidence } from "../../src/contracts/config-morphogenetic.ts";
+import type { Judgement, JudgeName, PairedGain } from "../../src/contracts/measure.ts";
 import { judgeNames } from "../../src/contracts/measure.ts";
 import { verdictOf, weighJury } from "../../src/machines/jury.ts";
 import { startSeed, stepSeed } from "../../src/machines/seed-machine.ts";
@@ -62,7 +63,7 @@ describe("verdictOf", () => {
   ) => {
     const { judgements: _, ...rest } = measurements.fine_tuned.passed;
     const measurement = told === undefined ? rest : { ...rest, judgements: [...told] };
-    return { measurement, grownSteps: 10, twinSteps: 11, escalation };
+    return { measurement, grownSteps: 10, twinSteps: 11, rounds: 1, gainBefore: null, escalation };
   };
   const open = (windows: number, verdict?: "keep" | "cull") => ({
     sinceEpoch: 7,
@@ -87,6 +88,65 @@ describe("verdictOf", () => {
     expect(verdictOf(contested(split), keeping)).toMatchObject({ decision: "keep", by: "policy" });
     // More evidence settles it without anybody.
     expect(verdictOf(contested(unanimous, open(1)), config)).toMatchObject({ decision: "keep", by: "evidence" });
+  });
+
+  describe("J4 a contest of several rounds", () => {
+    const { gain } = measurements.fine_tuned.passed;
+    const gainOf = (mean: number, halfWidth: number): PairedGain => ({
+      ...gain,
+      mean,
+      lower: mean - halfWidth,
+      upper: mean + halfWidth,
+    });
+    const read = (rounds: number, now: PairedGain, before: PairedGain | null, more: object = {}): ReturnType<typeof verdictOf> =>
+      verdictOf(
+        {
+          ...contested(unanimous),
+          measurement: { ...measurements.fine_tuned.passed, gain: now, judgements: [...unanimous], roundFits: true, ...more },
+          rounds,
+          gainBefore: before,
+        },
+        config,
+      );
+    const [won, open, lost] = [gainOf(0.5, 0.01), gainOf(0, 0.1), gainOf(-0.5, 0.01)];
+
+    test("a first round that wins is final, one that does not is followed by another", () => {
+      expect(read(1, won, null).decision).toBe("keep");
+      expect(read(1, open, null)).toMatchObject({ decision: "undecided", passed: false });
+      // A host that still learns quickly shows a repair late.
+      expect(read(1, lost, null).decision).toBe("undecided");
+      expect(read(1, lost, null).reason).toMatch(/round 1 of at most 4, another follows/);
+    });
+
+    test("a later round needs the word of the one before", () => {
+      expect(read(2, won, open).decision).toBe("undecided");
+      expect(read(2, won, gainOf(0.01, 0.1)).decision).toBe("keep");
+      expect(read(4, won, open)).toMatchObject({ decision: "cull", reason: expect.stringMatching(/the round before read 0/) });
+    });
+
+    test("it ends where it is hopeless, rounds are used up, or the budget has no room", () => {
+      expect(read(2, lost, lost).decision).toBe("cull");
+      expect(read(2, gainOf(-0.4, 0.01), lost).decision).toBe("undecided");
+      expect(read(4, open, open).decision).toBe("cull");
+      expect(read(1, open, null, { roundFits: false }).decision).toBe("cull");
+      expect(read(1, open, null, { roundFits: undefined }).decision).toBe("cull");
+      expect(read(1, open, null, { gain: undefined })).toMatchObject({ decision: "cull", measured: false });
+    });
+
+    test("each reading is held to its share of the confidence", () => {
+      expect(readingConfidence(config)).toBeCloseTo(1 - 0.01 / 4, 12);
+      const loose = { ...gain, confidence: 0.99 };
+      expect(read(4, loose, won)).toMatchObject({
+        decision: "cull",
+        reason: expect.stringMatching(/measured with confidence 0.99/),
+      });
+    });
+
+    test("a pruning is read once", () => {
+      const contest = { ...contested(unanimous), prune: { kind: "units" as const, site: "h1", units: [0], constants: [] } };
+      const measurement = { ...measurements.fine_tuned.passed, gain: lost, stepFlops: { before: 2, after: 1 }, roundFits: true };
+      expect(verdictOf({ ...contest, measurement }, config).decision).toBe("cull");
+    });
   });
 
   test("a frozen base needs no steps of the twin", () => {
@@ -132,6 +192,21 @@ describe("an escalation in the machine", () => {
     expect(stepSeed(answered.snapshot, window(9, { ...fine_tuned.passed, finite: false })).snapshot.value).toBe("ROLLED_BACK");
     expect(stepSeed(answered.snapshot, window(9, undefined, { interrupted: true, steps: 3 })).snapshot.value).toBe("FINE_TUNING");
     expect(stepSeed(answered.snapshot, window(9, undefined)).snapshot.value).toBe("CULLED");
+  });
+
+  test("an undecided contest takes another round and remembers the gain before", () => {
+    const open = (epoch: number, round: number) =>
+      window(epoch, { ...fine_tuned.failed, grownSteps: 10 * round, twinSteps: 11 * round, roundFits: true });
+    const first = stepSeed(steps(tuning), open(8, 1));
+    expect(first.outcome).toMatchObject({ kind: "stayed", reason: expect.stringMatching(/round 1 of at most 4/) });
+    expect(first.snapshot.context.trial).toMatchObject({ rounds: 1, gainBefore: null, gain: fine_tuned.failed.gain });
+    // The screen's gain is of another comparison and does not count as a round's.
+    const second = stepSeed(first.snapshot, open(9, 2)).snapshot;
+    expect(second.context.trial).toMatchObject({ rounds: 2, gainBefore: fine_tuned.failed.gain, grownSteps: 20 });
+    const won = window(10, { ...fine_tuned.passed, grownSteps: 30, twinSteps: 33, roundFits: true });
+    expect(stepSeed(second, won).snapshot.value).toBe("FOSSILIZED");
+    const last = stepSeed(stepSeed(second, open(10, 3)).snapshot, open(11, 4)).snapshot;
+    expect(last.value).toBe("CULLED");
   });
 
   test("without one there is nothing to resolve", () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { BlueprintConfig, type BlueprintKind, blueprintKinds } from "../../src/contracts/blueprint-kinds.ts";
+import { BlueprintConfig, type BlueprintKind, bypassKinds } from "../../src/contracts/blueprint-kinds.ts";
 import { blueprintCost, fits } from "../../src/contracts/blueprint-shapes.ts";
 import type { HostSummary, SiteSummary } from "../../src/contracts/plan.ts";
-import { defaultBlueprint } from "../../src/contracts/trial.ts";
-import { chooseBlueprint, type TagsOf } from "../../src/policy/choose-blueprint.ts";
+import { defaultBlueprint, fitsSpan } from "../../src/contracts/trial.ts";
+import { chooseBlueprint, chooseReplacement, type TagsOf } from "../../src/policy/choose-blueprint.ts";
 
 const site = (name: string, inputShape: number[], shape: number[]): SiteSummary => ({
   site: name,
@@ -86,7 +86,7 @@ describe("chooseBlueprint", () => {
     const span = ["c1", "c2"] as const;
     const tags = known({ convolution: ["drifting"] });
     const [from, to] = [images.sites[0]!.inputShape, images.sites[1]!.shape];
-    const rest = blueprintKinds.filter((kind) => kind !== "convolution" && kind !== "no-op" && fits({ kind }, from, to));
+    const rest = bypassKinds.filter((kind) => kind !== "convolution" && kind !== "no-op" && fits({ kind }, from, to));
     const flops = (kind: BlueprintKind) => blueprintCost({ kind, hiddenWidth: 6 }, from, to, 8)!.forwardFlops;
     const cheapest = rest.reduce((best, kind) => (flops(kind) < flops(best) ? kind : best));
     expect(rest.length).toBeGreaterThan(2);
@@ -119,5 +119,45 @@ describe("chooseBlueprint", () => {
         expect(chooseBlueprint(host, span, config)).toEqual({ request: defaultBlueprint(host, span, config) });
       }
     }
+  });
+});
+
+describe("chooseReplacement", () => {
+  const tail = { parameters: 200, forwardFlops: 400 };
+  const [h1, h2] = vectors.sites as [SiteSummary, SiteSummary];
+  const host = hostOf({ ...h1, tail }, h2);
+  const own = { fromSite: "h1", toSite: "h1" };
+  const chosen = (change: Partial<BlueprintConfig> = {}, base: "trainable" | "frozen" = "trainable", tagsOf?: TagsOf) =>
+    chooseReplacement(host, own, { base, blueprint: configOf(change) }, tagsOf);
+
+  it("starts as He's whatever the configuration says of bypasses", () => {
+    const wanted = { kind: "replacement", hiddenWidth: 8, initialization: "he" };
+    expect(chosen()).toEqual(wanted);
+    expect(chosen({ initialization: "tiny", hiddenWidth: 3 })).toEqual(wanted);
+    expect(chosen({ kind: "replacement" })).toEqual(wanted);
+  });
+
+  it("is none where another kind is asked for, the base is frozen, tags rule it out, or the layer cannot be replaced", () => {
+    expect(chosen({ kind: "dense" })).toBeUndefined();
+    expect(chosen({}, "frozen")).toBeUndefined();
+    expect(chosen({ tagsExcluded: ["heavy"] }, "trainable", known({ replacement: ["heavy"] }))).toBeUndefined();
+    expect(chosen({ tagsRequired: ["stable"] })).toBeUndefined();
+    const blueprint = { base: "trainable", blueprint: configOf() } as const;
+    expect(chooseReplacement(host, { fromSite: "h2", toSite: "h2" }, blueprint)).toBeUndefined();
+    expect(chooseReplacement(host, { fromSite: "h1", toSite: "h2" }, blueprint)).toBeUndefined();
+  });
+
+  it("fits one layer alone, and a layer that can be replaced is no span for a bypass by that", () => {
+    const kind = "replacement";
+    expect(fitsSpan(host, own, { kind, initialization: "zero" })).toBe(true);
+    expect(fitsSpan(host, own, { kind, initialization: "tiny" })).toBe(false);
+    expect(fitsSpan(host, own, { kind: "dense", initialization: "zero" })).toBe(false);
+    const linear = hostOf({ ...h1, tail, legalTargets: ["h1"] }, h2);
+    expect(fitsSpan(linear, own, { kind: "dense", initialization: "zero" })).toBe(true);
+  });
+
+  it("auto never takes one for a bypass, whatever its tags", () => {
+    const linear = hostOf({ ...h1, tail, legalTargets: ["h1"] }, h2);
+    expect(kindOf(linear, ["h1", "h1"], { tagsPreferred: ["fast"] }, known({ replacement: ["fast"] }))).toBe("dense");
   });
 });

@@ -223,11 +223,13 @@ test("R6: messages come out in the order written, until they are marked as sent;
   expect(store.pendingOutbox(9)[0]!.id).toBeGreaterThan(Math.max(...ids));
 });
 
-test("R7: a pause is not recorded as a boundary", () => {
+test("R7: a pause and a wait are not recorded as a boundary", () => {
   const store = setUp();
   const pause: unknown = { kind: "pause", askAgainMs: 5 };
-  const record = Object.assign(boundary(1), { reply: pause });
-  expect(() => store.recordBoundary(record)).toThrow("expected a plan or a stop, found a pause; answer it without recording");
+  const wait: unknown = { kind: "wait", seedId: "seed:h1", outstanding: "compilation", askAgainMs: 5 };
+  const recording = (reply: unknown) => () => store.recordBoundary(Object.assign(boundary(1), { reply }));
+  expect(recording(pause)).toThrow("expected a plan or a stop, found a pause; answer it without recording");
+  expect(recording(wait)).toThrow("expected a plan or a stop, found a wait; answer it without recording");
   store.recordBoundary(boundary(1));
 });
 

@@ -9,6 +9,7 @@ import { createEngine } from "../../src/engine/engine.ts";
 import { contentHash } from "../../src/graph/hash.ts";
 import { compileKernel } from "../../src/workers/session/forge.ts";
 import { Session } from "../../src/workers/session/session.ts";
+import type { TwinLane } from "../../src/workers/session/twin-lane.ts";
 import { patterns } from "../support/patterns.ts";
 
 export const dataset = patterns();
@@ -60,11 +61,21 @@ export class Driver {
     this.spec = usedSpec;
   }
 
-  static async open(changes: Partial<SessionSpec> = {}, data: DatasetBuffers = dataset, engine?: Engine): Promise<Driver> {
+  static async open(
+    changes: Partial<SessionSpec> = {},
+    data: DatasetBuffers = dataset,
+    engine?: Engine,
+    twins?: TwinLane,
+  ): Promise<Driver> {
     const used = { ...spec, ...changes };
     const table = new SeedStateTable(seedIds.length);
     let ticks = 0;
-    const ports = { engine: engine ?? (await nativeEngine()), nowMs: () => ticks++, tell: () => undefined };
+    const ports = {
+      engine: engine ?? (await nativeEngine()),
+      nowMs: () => ticks++,
+      tell: () => undefined,
+      ...(twins && { twins }),
+    };
     return new Driver(await Session.open({ spec: used, dataset: data, table, seedIds }, ports), table, used);
   }
 

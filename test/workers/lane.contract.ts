@@ -142,6 +142,28 @@ export const laneContract = (name: string, createTraining: () => TrainingLane, c
       await expect(forge.characterize(artifact, host, config, aborted)).rejects.toThrow("too late");
     });
 
+    it("a measurement given up at any moment ends alone: the process lives, the forge goes on, and closing it waits for the step", async () => {
+      const forge = createForge();
+      made.push(forge);
+      const driver = await Driver.open();
+      const { host } = driver.session;
+      const key = await kernelKey(driver.session);
+      await driver.session.dispose();
+      const long = ValidationConfig.parse({ steps: 1000, latencyRuns: 1000 });
+      done(await forge.warm("native"));
+      const { artifact } = done(await forge.compile(key, host));
+      for (const afterMs of [0, 15, 40, 75, 120]) {
+        const abort = new AbortController();
+        const pending = forge.characterize(artifact, host, long, abort.signal);
+        setTimeout(() => abort.abort(new Error("given up")), afterMs);
+        await expect(pending).rejects.toThrow("given up");
+      }
+      expect(done(await forge.compile(key, host)).artifact.key).toEqual(key);
+      const lost = forge.characterize(artifact, host, long);
+      setTimeout(() => void forge.destroy(), 60);
+      expect(await lost).toMatchObject({ kind: "lost" });
+    });
+
     it("an aborted compilation rejects with the signal's reason, and the forge goes on", async () => {
       const forge = createForge();
       made.push(forge);

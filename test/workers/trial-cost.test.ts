@@ -5,7 +5,7 @@ import type { BlueprintRequest } from "../../src/contracts/blueprint-kinds.ts";
 import { MorphogeneticConfig } from "../../src/contracts/config-morphogenetic.ts";
 import type { Host } from "../../src/contracts/graph.ts";
 import { OptimizerConfig } from "../../src/contracts/optimizer.ts";
-import { dryRunSteps, tinyAmplitudes, trialCost } from "../../src/contracts/trial.ts";
+import { dryRunSteps, tinyAmplitudes, trainingSteps, trialCost } from "../../src/contracts/trial.ts";
 import { bypassFor } from "../../src/graph/blueprints/index.ts";
 import { countParameters, programFlops } from "../../src/graph/flops.ts";
 import { hostHash } from "../../src/graph/hash.ts";
@@ -38,6 +38,11 @@ const cases: readonly (readonly [string, string, string, BlueprintRequest["kind"
   ["resnet", "s2.b1.c1", "s2.b1.shortcut", "residual", 8, blocks],
   ["resnet", "s2.b1.c1", "s3.b1.c2", "convolution", 16, blocks],
   ["resnet", "s2.b1.c2", "s2.b1.c2", "squeeze-excite", 4, blocks],
+  ["mlp", "h1", "h1", "replacement", 64, dense],
+  ["mlp", "h3", "h3", "replacement", 64, dense],
+  ["cnn", "c2", "c2", "replacement", 16, images],
+  ["resnet", "s2.b1.c1", "s2.b1.c1", "replacement", 8, blocks],
+  ["transformer", "b1.mlp.in", "b1.mlp.in", "replacement", 64, tokens],
   ["transformer", "b1.mlp.in", "b1.mlp.out", "token-mlp", 64, tokens],
   ["transformer", "b2.attention.value", "b2.attention.projection", "attention-head", 16, tokens],
 ];
@@ -63,7 +68,7 @@ const charged = (host: Host, request: BlueprintRequest, fromSite: string, toSite
     programFlops(trainStep({ host: of, optimizer, trainableCohorts, batch: batchSize }).program);
   const forward = (of: Host) => programFlops(evaluate({ host: of, batch: batchSize }));
   const [kernelStep, jointStep, hostStep] = [step(grown, [seedId]), step(folded, cohortsOf(folded)), step(host, ["host"])];
-  const { training, grafting, stabilization, fineTuning, blueprint } = config;
+  const { grafting, stabilization, fineTuning, blueprint } = config;
   const twinSteps = Math.floor((fineTuning.steps * jointStep) / hostStep);
   const layer = (site: string) => host.layers.find(({ name }) => name === site)!;
   const tiny = () => {
@@ -75,7 +80,7 @@ const charged = (host: Host, request: BlueprintRequest, fromSite: string, toSite
     (request.initialization === "tiny" ? tiny() : 0) +
     dryRunSteps * kernelStep +
     forward(grown) +
-    (training.steps + grafting.steps) * kernelStep +
+    (trainingSteps(config, request) + grafting.steps) * kernelStep +
     stabilization.steps * stabilization.epochsMax * forward(grown) +
     fineTuning.steps * jointStep +
     twinSteps * hostStep +

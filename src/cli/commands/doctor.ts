@@ -1,7 +1,7 @@
 /** `esper doctor`: which engine is used and why the others are not, and what else is here. */
 import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
-import { checkDataset, checkDisk, checkEngines, checkMachine, checkServerProgram, formatChecks } from "../checks.ts";
+import { checkDataset, checkDisk, checkEngines, checkLanes, checkMachine, checkServerProgram, formatChecks } from "../checks.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
 import { globalOverrides, withDataDir } from "../options.ts";
 
@@ -26,6 +26,7 @@ export const addDoctor = (program: Command, { context, setExitCode }: CommandSco
       const checks = [
         checkMachine(),
         ...(await checkEngines(config)),
+        checkLanes(config),
         await checkServerProgram(config),
         await checkDataset(config, "mnist", "absent"),
         await checkDataset(config, "fashion-mnist", "absent"),

@@ -137,6 +137,10 @@ const formatRun = (event: PayloadOf<"system.events.run">, arm: string, options: 
       return [colors.red(`${arm} checkpoint of window ${event.epoch} failed, training goes on: ${event.reason}`)];
     case "rolled_back":
       return [colors.red(`${arm} rolled back at window ${event.epoch} (number ${event.rollbacks}): ${event.reason}`)];
+    case "waiting": {
+      const what = event.outstanding === "compilation" ? "compiled" : "measured";
+      return [`${arm} waiting for the kernel of ${event.seedId}, ${formatSeconds(event.waitedMs / 1000)}: it is being ${what}`];
+    }
     case "paused":
     case "resumed":
       return [`${arm} ${event.kind} at window ${event.epoch}`];

@@ -58,11 +58,12 @@ export const formatReport = (report: Report, reportFile: string | undefined, col
   const done = damage
     ? `${damage.sites.join(", ")} ${damage.sites.length === 1 ? "was" : "were"} damaged (${damage.kind}, ${damage.live} live)`
     : "nothing was damaged";
+  const lanes = engine.trainingLanes === 1 ? "" : ", twins in a second lane";
   const share = recoveredShare(report);
   const lines = [
     "",
     colors.bold(
-      `${host.name} on ${dataset.name}, random seed ${report.randomSeed}, engine ${engine.name} ${engine.version}: ${done}`,
+      `${host.name} on ${dataset.name}, random seed ${report.randomSeed}, engine ${engine.name} ${engine.version}${lanes}: ${done}`,
     ),
     ...formatArmTable(report.arms, task).split("\n"),
   ];

@@ -1,5 +1,8 @@
-/** The catalogue: every kind of blueprint, how it is built, and where the optimum of TINY is written into it. */
-import type { BlueprintKind, BlueprintRequest } from "../../contracts/blueprint-kinds.ts";
+/**
+ * The catalogue: every kind of bypass, how it is built, and where the optimum of TINY is written into it. A replacement is built from the layer
+ * whose place it takes: `../replace.ts`.
+ */
+import type { BlueprintRequest, BypassKind } from "../../contracts/blueprint-kinds.ts";
 import { fits, type SampleShape } from "../../contracts/blueprint-shapes.ts";
 import { GraphError } from "../../contracts/errors.ts";
 import type { Graph, Host, HostLayer } from "../../contracts/graph.ts";
@@ -29,7 +32,7 @@ interface Blueprint {
 
 const twoLayers: TinyLayers = { first: "first", last: "last", paired: true };
 
-export const blueprints: { readonly [K in BlueprintKind]: Blueprint } = {
+export const blueprints: { readonly [K in BypassKind]: Blueprint } = {
   dense: { build: denseBypass, tiny: { ...twoLayers, middle: "middle" } },
   "low-rank": { build: lowRankBypass, tiny: { ...twoLayers, paired: false } },
   widening: { build: wideningBypass, tiny: twoLayers },
@@ -49,7 +52,8 @@ export const blueprints: { readonly [K in BlueprintKind]: Blueprint } = {
  */
 export const buildBlueprint = (request: BlueprintRequest, from: SampleShape, to: SampleShape): Graph => {
   const { kind, hiddenWidth, initialization } = request;
-  const graph = fits(request, from, to) ? blueprints[kind].build({ from, to, hiddenWidth, initialization }) : null;
+  const graph =
+    kind !== "replacement" && fits(request, from, to) ? blueprints[kind].build({ from, to, hiddenWidth, initialization }) : null;
   if (graph !== null) return graph;
   const start = initialization === "tiny" ? " started by TINY" : "";
   throw new GraphError(

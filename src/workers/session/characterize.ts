@@ -18,6 +18,7 @@ import { hostHash } from "../../graph/hash.ts";
 import { initializeParameters } from "../../graph/initialize.ts";
 import { optimizerScalars, slotsOf } from "../../graph/optimizers.ts";
 import { evaluate } from "../../graph/programs.ts";
+import { ownName } from "../../graph/replace.ts";
 import { alphaInput } from "../../graph/rewrite.ts";
 import { trainStep, updatedName } from "../../graph/step.ts";
 import { mean } from "../../growth/statistics.ts";
@@ -147,32 +148,51 @@ const timed = async (runs: number, nowMs: Stopwatch, run: (index: number) => Pro
 };
 
 /**
- * Part of the kernel's parameters without a gradient in two steps: two runs from the same start on other batches agree on such a
- * parameter and on all that the optimizer keeps of it. Two steps, because behind a zero last operation the gradient comes in the second.
+ * Which of the parameters have no gradient in two steps, by name: two runs from the same start on other batches agree on such a parameter and
+ * on all that the optimizer keeps of it. Two steps, because behind a zero last operation the gradient comes in the second.
  */
-const deadShare = async (
+const deadParameters = async (
   parameters: readonly Parameter[],
   artifact: CompiledKernelArtifact,
   runnerOf: () => StepRunner,
   batches: readonly Batch[],
-): Promise<number> => {
+): Promise<ReadonlyMap<string, Uint8Array>> => {
   const after = async (chosen: readonly Batch[]): Promise<Tensors> => {
     const runner = runnerOf();
     for (const batch of chosen) await runner.step(batch);
     return runner.tensors;
   };
   const [one, two] = [await after(batches.slice(0, 2)), await after(batches.slice(2, 4))];
+  return new Map(
+    parameters
+      .filter(({ trainable }) => trainable)
+      .map((parameter) => {
+        const kept = [parameter.name, ...slotsOf(artifact.key.optimizer, parameter).map(({ name }) => name)];
+        const size = sizeOf(parameter);
+        const pairs = kept.flatMap((name) => {
+          const [a, b] = [one.get(name)?.data, two.get(name)?.data];
+          return a?.length === size && b?.length === size ? [[a, b] as const] : [];
+        });
+        const isDead = (_: unknown, index: number): number => (pairs.every(([a, b]) => a[index] === b[index]) ? 1 : 0);
+        return [parameter.name, Uint8Array.from({ length: size }, isDead)] as const;
+      }),
+  );
+};
+
+/**
+ * Part of the kernel's parameters without a gradient. A replacement copies a part of the host: what has none in the host's own step says nothing
+ * of the kernel, and in a deep host of ReLUs that is most of it.
+ */
+const deadShareOf = (
+  kernel: ReadonlyMap<string, Uint8Array>,
+  host: ReadonlyMap<string, Uint8Array>,
+  ownName: (name: string) => string,
+): number => {
   let [dead, all] = [0, 0];
-  for (const parameter of parameters) {
-    if (!parameter.trainable) continue;
-    const kept = [parameter.name, ...slotsOf(artifact.key.optimizer, parameter).map(({ name }) => name)];
-    const size = sizeOf(parameter);
-    const pairs = kept.flatMap((name) => {
-      const [a, b] = [one.get(name)?.data, two.get(name)?.data];
-      return a?.length === size && b?.length === size ? [[a, b] as const] : [];
-    });
-    for (let index = 0; index < size; index++) if (pairs.every(([a, b]) => a[index] === b[index])) dead++;
-    all += size;
+  for (const [name, flags] of kernel) {
+    const known = host.get(ownName(name));
+    for (let index = 0; index < flags.length; index++) if (flags[index] === 1 && known?.[index] !== 1) dead++;
+    all += flags.length;
   }
   return all === 0 ? 0 : dead / all;
 };
@@ -226,12 +246,20 @@ export const characterizeKernel = async (
     const hostTensors = initializeParameters(host.graph.parameters, random.fork("host"));
     const { grown: grownHost } = growHost(key, host);
     const parameters = grownHost.graph.parameters.filter(({ cohort }) => cohort === key.seedId);
-    const kernelTensors = startParameters(key, host, parameters, random.fork("kernel"));
+    const kernelTensors = startParameters(key, host, parameters, random.fork("kernel"), hostTensors);
     const frozen = { ...Object.fromEntries(hostTensors), [alphaInput(key.seedId)]: scalar(1) };
     const kernelRunner = (): StepRunner =>
       new StepRunner(programs.kernelStep, artifact, kernelTensors, [key.seedId], random.fork("dropout"), frozen);
 
-    const dead = await deadShare(parameters, artifact, kernelRunner, batches);
+    const hostRunnerOf = (): StepRunner =>
+      new StepRunner(hostStep, artifact, hostTensors, cohortsOf(host), random.fork("dropout"));
+    const copied =
+      key.request.kind === "replacement"
+        ? await deadParameters(host.graph.parameters, artifact, hostRunnerOf, batches)
+        : new Map<string, Uint8Array>();
+    const dead = deadShareOf(await deadParameters(parameters, artifact, kernelRunner, batches), copied, (name) =>
+      ownName(key.seedId, name),
+    );
     const runner = kernelRunner();
     const losses: number[] = [];
     const stepTimes = await timed(Math.max(config.steps, config.latencyRuns), nowMs, async (index) => {
@@ -249,7 +277,7 @@ export const characterizeKernel = async (
     const evaluateTimes = await timed(config.latencyRuns, nowMs, async () => {
       logits = (await grownEvaluate.run(readFeeds(grownEvaluate, grown)))["logits"]!.data;
     });
-    const hostRunner = new StepRunner(hostStep, artifact, hostTensors, cohortsOf(host), random.fork("dropout"));
+    const hostRunner = hostRunnerOf();
     const hostStepTimes = await timed(config.latencyRuns, nowMs, (index) => hostRunner.step(batchAt(index)));
     const hostEvaluateTimes = await timed(config.latencyRuns, nowMs, () =>
       hostEvaluate.run(readFeeds(hostEvaluate, { ...frozen, x: batchAt(0).x, y: batchAt(0).y })),

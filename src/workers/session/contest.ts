@@ -8,8 +8,9 @@
  * C4 What could not be measured is absent.
  * C5 A pruned copy is the host without the parts: what is left of its tensors and moments, and its counts, as they stand. It and its twin
  *    take equal steps, the harder test for what costs less; parts that do nothing then make no difference but rounding.
+ * C6 A replaced copy is the host with the trained tail's parameters and moments under its own names: its steps cost what the twin's do.
  */
-import type { MorphogeneticConfig } from "../../contracts/config.ts";
+import { type MorphogeneticConfig, readingConfidence } from "../../contracts/config-morphogenetic.ts";
 import type { DatasetBuffers } from "../../contracts/dataset.ts";
 import type { Judgement, PairedGain } from "../../contracts/measure.ts";
 import type { PruneTarget, StepFlopsChange } from "../../contracts/pruning.ts";
@@ -25,10 +26,13 @@ import { KernelFailure } from "./kernel-failure.ts";
 import type { LoadedKernel } from "./kernels.ts";
 import type { Learner, StepResult, TensorMap } from "./learner.ts";
 import { copyTensors } from "./learner.ts";
+import { replacedTensors } from "./replaced.ts";
+import type { TwinLane } from "./twin-lane.ts";
+import type { TwinSide } from "./twin-side.ts";
 
 export interface Contest {
   readonly grown: Learner;
-  readonly twin: Learner;
+  twin: Learner;
   grownSteps: number;
   twinSteps: number;
   grownFlops: number;
@@ -44,6 +48,8 @@ export interface ContestOptions {
   readonly dataset: DatasetBuffers;
   readonly ledger: FlopsLedger;
   readonly config: MorphogeneticConfig;
+  /** Takes the twin's steps beside the grown copy's; absent where both are taken here in turn. */
+  readonly twins: TwinLane | undefined;
 }
 
 export interface ContestCost {
@@ -73,14 +79,21 @@ const prunedCopy = (host: FrozenHost, executable: Executable, target: PruneTarge
   return host.learnerOf(executable, copyTensors(pruning.parameters), host.learner.state);
 };
 
+/** The copy that stands for what the trial was of. */
+const grownCopy = ({ kernel: { key, programs }, learner, host }: ContestOptions): Learner => {
+  if (key.prune !== undefined) return prunedCopy(host, programs.jointStep, key.prune);
+  if (key.request.kind === "replacement") {
+    return host.learner.copy(programs.jointStep, replacedTensors(key, host.set.host, learner, host.learner)); // C6
+  }
+  const grown = host.learner.copy(programs.jointStep, learner.tensors);
+  grown.adoptSteps(learner.state.cohortSteps);
+  return grown;
+};
+
 /** Grown copy and twin as they start: nothing of the host itself is shared with them. */
-export const openContest = ({ kernel, learner, host }: ContestOptions): Contest => {
-  const { prune } = kernel.key;
-  const grown =
-    prune === undefined
-      ? host.learner.copy(kernel.programs.jointStep, learner.tensors)
-      : prunedCopy(host, kernel.programs.jointStep, prune);
-  if (prune === undefined) grown.adoptSteps(learner.state.cohortSteps);
+export const openContest = (options: ContestOptions): Contest => {
+  const { host } = options;
+  const grown = grownCopy(options);
   return { grown, twin: host.learner.copy(), grownSteps: 0, twinSteps: 0, grownFlops: 0, twinFlops: 0, complete: false };
 };
 
@@ -92,7 +105,7 @@ export const frozenContest = (options: ContestOptions, before: Contest | undefin
 });
 
 /** One step of either side, counted. */
-export const contestStep = (contest: Contest, options: ContestOptions, isGrown: boolean): Promise<StepResult> => {
+export const contestStep = (contest: Contest, options: ContestOptions, twin: TwinSide, isGrown: boolean): Promise<StepResult> => {
   if (isGrown) {
     contest.grownSteps++;
     contest.grownFlops += options.kernel.flops.jointStep;
@@ -100,7 +113,7 @@ export const contestStep = (contest: Contest, options: ContestOptions, isGrown: 
   }
   contest.twinSteps++;
   contest.twinFlops += options.host.stepFlops;
-  return contest.twin.step();
+  return twin.step();
 };
 
 /** What a step costs with and without the parts; absent where nothing is pruned. */
@@ -134,7 +147,9 @@ export const measureVerdict = async (
   ledger.charge("gate", verdictFlops);
   const without = await evaluateSide(host.evaluate, twin.tensors, dataset);
   const withSeed = await evaluateSide(kernel.programs.foldedEvaluate, grown.tensors, dataset);
-  const gain = pairedGain(without.losses, withSeed.losses, config.fineTuning.confidence);
+  // A pruning is read once.
+  const confidence = kernel.key.prune === undefined ? readingConfidence(config) : config.fineTuning.confidence;
+  const gain = pairedGain(without.losses, withSeed.losses, confidence);
   if (gain === undefined) return {};
   const pruned = pruningStepFlops(options);
   if (pruned.stepFlops !== undefined) {

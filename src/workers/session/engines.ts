@@ -9,13 +9,14 @@ const referencesOf: Readonly<Record<EngineName, readonly EngineName[]>> = {
   cpu: ["native", "wasm"],
 };
 
-const engines = new Map<EngineName, Promise<Engine>>();
+const engines = new Map<string, Promise<Engine>>();
 
-/** With one thread. */
-export const sharedEngine = (name: EngineName): Promise<Engine> => {
-  const known = engines.get(name) ?? createEngine(name, { threads: 1 });
-  engines.set(name, known);
-  known.catch(() => engines.delete(name));
+/** @param threads Of the engine's own, one unless said. */
+export const sharedEngine = (name: EngineName, threads = 1): Promise<Engine> => {
+  const key = `${name}:${threads}`;
+  const known = engines.get(key) ?? createEngine(name, { threads });
+  engines.set(key, known);
+  known.catch(() => engines.delete(key));
   return known;
 };
 

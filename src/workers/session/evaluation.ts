@@ -48,6 +48,16 @@ const fillAt = (dataset: DatasetBuffers, split: SplitName, start: number, batch:
   return { ...batch, count: Math.min(size, samples - start) };
 };
 
+/** Batches that cover the first `samples`, the last of them cut to what is asked for. */
+function* firstOf(batches: Iterable<FilledBatch>, samples: number): Generator<FilledBatch> {
+  let start = 0;
+  for (const batch of batches) {
+    yield { ...batch, count: Math.min(batch.count, samples - start) };
+    start += batch.count;
+    if (start >= samples) return;
+  }
+}
+
 /** The split's batches in order. One that is not kept is overwritten by the next. */
 const batchesOf = (dataset: DatasetBuffers, split: SplitName, inputs: readonly Port[]): Iterable<FilledBatch> => {
   const batch = makeBatch(inputs);
@@ -86,6 +96,23 @@ const accuracyOf = (dataset: DatasetBuffers, split: SplitName, correct: Float32A
   if (dataset.task === "classification") return mean(correct);
   const deviations = squaredDeviations(dataset, split);
   return deviations > 0 ? 1 - (mean(correct) * correct.length) / deviations : 0;
+};
+
+/** Losses of the first validation samples only: what a gate screens on. */
+export const screenLosses = async (
+  executable: Executable,
+  tensors: Readonly<Record<string, Tensor>>,
+  dataset: DatasetBuffers,
+  samples: number,
+): Promise<Float32Array> => {
+  const losses = new Float32Array(Math.min(samples, dataset.validation.count));
+  let start = 0;
+  for (const { count, x, y } of firstOf(batchesOf(dataset, "validation", executable.inputs), losses.length)) {
+    const result = await executable.run(feedsFor(executable, { ...tensors, x, y }));
+    losses.set((result["lossPerSample"]!.data as Float32Array).subarray(0, count), start);
+    start += count;
+  }
+  return losses;
 };
 
 /** @param read Called for each run in order, before its memory is used again. */

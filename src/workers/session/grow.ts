@@ -9,6 +9,7 @@ import { initializeParameters } from "../../graph/initialize.ts";
 import { maskTarget } from "../../graph/mask.ts";
 import { evaluate } from "../../graph/programs.ts";
 import { pruneTarget } from "../../graph/prune.ts";
+import { insertReplacement, ownName } from "../../graph/replace.ts";
 import { insertBypass } from "../../graph/rewrite.ts";
 import { legalTargets } from "../../graph/spans.ts";
 import { trainStep } from "../../graph/step.ts";
@@ -26,7 +27,7 @@ export interface GrownHosts {
   readonly blueprint: BlueprintIR;
   /** With the graph input `alpha:<seed>`. */
   readonly grown: Host;
-  /** With alpha fixed at 1: what FOSSILIZED keeps. */
+  /** With alpha fixed at 1: what FOSSILIZED keeps. Of a replacement the host itself, whose layer takes the fresh parameters. */
   readonly folded: Host;
 }
 
@@ -49,18 +50,47 @@ const blendOut = ({ seedId, request }: KernelKey, host: Host, target: PruneTarge
   };
 };
 
-/** Parameters that a key brings, as they start. Those of a mask say what it is that goes. */
+const replaceLayer = ({ seedId, request, fromSite, toSite }: KernelKey, host: Host): GrownHosts => {
+  if (fromSite !== toSite) {
+    throw new GraphError(
+      `replacement from ${fromSite} to ${toSite}: expected one layer as both ends, found two; name one of them`,
+      {
+        path: toSite,
+      },
+    );
+  }
+  const { grown, blueprint: graph } = insertReplacement(host, seedId, fromSite);
+  return { blueprint: { schemaVersion: 1, name: `replacement-${fromSite}`, request, graph }, grown, folded: host };
+};
+
+/** Parameters that a key brings, in the host with its alpha. */
+export const broughtParameters = (key: KernelKey, host: Host): readonly Parameter[] =>
+  growHost(key, host).grown.graph.parameters.filter(({ cohort }) => cohort === key.seedId);
+
+/** Parameters that a key brings, as they start: drawn; those of a mask say what it is that goes; a replaced layer's tail is the host's own. */
 export const startParameters = (
-  { seedId, prune }: KernelKey,
+  { seedId, prune, request, fromSite }: KernelKey,
   host: Host,
   brought: readonly Parameter[],
   random: RandomSource,
-): Map<string, Tensor> =>
-  prune === undefined ? initializeParameters(brought, random) : new Map(maskTarget(host, seedId, prune).tensors);
+  hostTensors: ReadonlyMap<string, Tensor>,
+): Map<string, Tensor> => {
+  if (prune !== undefined) return new Map(maskTarget(host, seedId, prune).tensors);
+  const drawn = initializeParameters(brought, random);
+  if (request.kind !== "replacement") return drawn;
+  const { fresh } = insertReplacement(host, seedId, fromSite);
+  return new Map(
+    [...drawn].map(([name, tensor]) => {
+      const own = fresh.has(name) ? undefined : hostTensors.get(ownName(seedId, name));
+      return [name, own === undefined ? tensor : { ...own, data: own.data.slice() }];
+    }),
+  );
+};
 
 /** The host with what a key describes. @throws GraphError when the span is not legal, or what is to go cannot. */
 export const growHost = (key: KernelKey, host: Host): GrownHosts => {
   if (key.prune !== undefined) return blendOut(key, host, key.prune);
+  if (key.request.kind === "replacement") return replaceLayer(key, host);
   const from = layerNamed(host, key.fromSite).input;
   const targets = legalTargets(host, key.fromSite);
   if (!targets.includes(key.toSite)) {

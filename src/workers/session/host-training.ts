@@ -21,10 +21,10 @@ import type { SplitLosses } from "./evaluation.ts";
 import { evaluateSplit, evaluationRuns, feedsFor, toValidation } from "./evaluation.ts";
 import type { FlopsLedger } from "./flops.ts";
 import type { FrozenHost } from "./frozen-host.ts";
+import { hostLearner } from "./host-learner.ts";
 import type { HostSet } from "./host-set.ts";
-import type { TensorMap } from "./learner.ts";
-import { allFinite, bytesOf, copyTensors, Learner } from "./learner.ts";
-import { scheduleFactor } from "./schedule.ts";
+import type { Learner, TensorMap } from "./learner.ts";
+import { allFinite, bytesOf, copyTensors } from "./learner.ts";
 import type { SignalProbe } from "./signal.ts";
 import type { PartsSurvey } from "./survey.ts";
 import type { TrainingWindow } from "./window.ts";
@@ -92,12 +92,7 @@ export class HostTraining implements FrozenHost {
 
   /** A learner on this session's data, optimizer and schedule. */
   learnerOf(executable: Executable, tensors: TensorMap, state: LearnerState): Learner {
-    const { dataset, spec } = this.#options;
-    // The schedule is the host's; beside a frozen base it stands still.
-    const factor = (step: number): number => (this.#isFrozen ? 1 : scheduleFactor(spec, step));
-    const rateOf = (cohort: string, step: number): number =>
-      factor(step) * (cohort === "host" ? 1 : spec.morphogenetic.kernelLearningRateScale);
-    return new Learner({ executable, tensors, state, dataset, optimizer: spec.optimizer, rateOf });
+    return hostLearner(this.#options, executable, tensors, state);
   }
 
   /** Steps until the window is done, the budget used, or the governor alarmed. */
@@ -181,10 +176,10 @@ export class HostTraining implements FrozenHost {
   }
 
   /** The signal over so many pooled batches, charged; absent where the budget has no room for it. */
-  async signal(batches: number): Promise<Signal | undefined> {
+  async signal(batches: number, withSpans: boolean): Promise<Signal | undefined> {
     const { programs, flops, host } = this.#set;
     const { morphogenetic } = this.#options.spec;
-    if (!this.ledger.fits(batches * flops.signal + flops.spans)) return undefined;
+    if (!this.ledger.fits(batches * flops.signal + (withSpans ? flops.spans : 0))) return undefined;
     const sources = {
       host,
       signal: programs.signal,
@@ -193,6 +188,7 @@ export class HostTraining implements FrozenHost {
       dataset: this.#options.dataset,
       config: morphogenetic,
       batches,
+      withSpans,
       validationLoss: mean((await this.losses()).losses),
     };
     const { signal, ran, ranSpans } = await this.#options.probe.read(

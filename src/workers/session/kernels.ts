@@ -81,6 +81,8 @@ export const misfits = (
       : [`kernel ${field}: expected ${text(wanted[field])}, found ${text(key[field])}`],
   );
   if (key.prune !== undefined) return [...problems, ...pruningMisfits(key, foldedHost, parameters, host)];
+  if (key.request.kind === "replacement" && hostHash(foldedHost) !== wanted.hostHash)
+    problems.push(`kernel folded host: expected ${wanted.hostHash} with the layer's fresh parameters, found another host`);
   const folded = new Map(foldedHost.graph.parameters.map((parameter) => [parameter.name, parameter]));
   for (const { name, shape } of host.graph.parameters) {
     const found = folded.get(name)?.shape;

@@ -9,7 +9,7 @@ import { alphaInput } from "../../graph/rewrite.ts";
 import type { KernelArtifacts, OpenRequest } from "../lane.ts";
 import type { LearnerState, TrialState } from "../session-state.ts";
 import { dryRun, dryRunFlops } from "./dry-run.ts";
-import { startParameters } from "./grow.ts";
+import { broughtParameters, startParameters } from "./grow.ts";
 import type { HostTraining } from "./host-training.ts";
 import { KernelFailure } from "./kernel-failure.ts";
 import type { KernelExpectation, LoadedKernel } from "./kernels.ts";
@@ -48,7 +48,7 @@ const artifactProblems = (artifact: unknown, expected: KernelExpectation): strin
 /** @param growth Only forked, by seed and window: a kernel's draws do not depend on what came before it. */
 export const createKernelDock = (
   { spec, dataset }: OpenRequest,
-  { engine, nowMs }: SessionPorts,
+  { engine, nowMs, twins }: SessionPorts,
   growth: RandomSource,
 ): KernelDock => {
   const cache = new KernelCache(spec.morphogenetic.kernelCacheBytesMax);
@@ -76,7 +76,7 @@ export const createKernelDock = (
     });
 
   const openTrial = (kernel: LoadedKernel, learner: Learner, host: HostTraining): Trial =>
-    new Trial({ kernel, learner, host, dataset, ledger: host.ledger, config: spec.morphogenetic });
+    new Trial({ kernel, learner, host, dataset, ledger: host.ledger, config: spec.morphogenetic, twins });
 
   /** First parameters of a kernel; absent where TINY's could not be measured. */
   const firstParameters = async (
@@ -86,8 +86,13 @@ export const createKernelDock = (
     state: LearnerState,
   ): Promise<Map<string, Tensor> | undefined> => {
     const { key } = kernel;
-    const added = kernel.foldedHost.graph.parameters.filter(({ cohort }) => cohort === key.seedId);
-    const drawn = startParameters(key, host.set.host, added, stream.fork("parameters"));
+    const drawn = startParameters(
+      key,
+      host.set.host,
+      broughtParameters(key, host.set.host),
+      stream.fork("parameters"),
+      host.learner.tensors,
+    );
     if (key.prune !== undefined || key.request.initialization !== "tiny") return drawn;
     const cursor = startCursor(dataset, spec.batchSize, stream.fork("moments"));
     const { blueprint, signal } = spec.morphogenetic;
@@ -121,7 +126,11 @@ export const createKernelDock = (
     host: HostTraining,
     problems: string[],
   ): Promise<Trial | undefined> => {
-    const { prune } = kernel.key;
+    const { prune, request } = kernel.key;
+    if (request.kind === "replacement" && spec.morphogenetic.base === "frozen") {
+      problems.push("kernel replacement: expected a base that learns, found a frozen one; grow a bypass instead");
+      return undefined;
+    }
     const pruning = prune && pruneTarget(host.set.host, host.learner.tensors, prune);
     if (pruning?.kind === "refused") {
       problems.push(`kernel prune: ${pruning.reason}`);

@@ -1,11 +1,13 @@
 /** Which programs a host needs. The training session and the forge build them from here, so that they agree. */
-import type { Host, Program } from "../../contracts/graph.ts";
+import type { Graph, Host, Program } from "../../contracts/graph.ts";
 import type { OptimizerConfig } from "../../contracts/optimizer.ts";
-import type { HostSummary } from "../../contracts/plan.ts";
+import type { HostSummary, TailSummary } from "../../contracts/plan.ts";
 import { bind } from "../../graph/bind.ts";
-import { countParameters } from "../../graph/flops.ts";
+import { countParameters, programFlops } from "../../graph/flops.ts";
+import { GraphView } from "../../graph/graph-view.ts";
 import { hostHash } from "../../graph/hash.ts";
-import { evaluate } from "../../graph/programs.ts";
+import { evaluate, inference } from "../../graph/programs.ts";
+import { tailGraph } from "../../graph/replace.ts";
 import { slopeFlops } from "../../graph/slopes.ts";
 import { legalSpans } from "../../graph/spans.ts";
 import { trainStep } from "../../graph/step.ts";
@@ -25,10 +27,14 @@ export type HostProgramName = (typeof hostProgramNames)[number];
 
 export const cohortsOf = (host: Host): string[] => [...new Set(host.graph.parameters.map(({ cohort }) => cohort))];
 
+/** One optimizer step of the whole host. */
+export const hostStep = (host: Host, { optimizer, batchSize: batch }: Pick<ProgramOptions, "optimizer" | "batchSize">): Program =>
+  trainStep({ host, optimizer, trainableCohorts: cohortsOf(host), batch }).program;
+
 export const hostPrograms = (host: Host, options: ProgramOptions): Record<HostProgramName, Program> => {
-  const { optimizer, batchSize: batch, signalSamples: samples, signalFeatures: features } = options;
+  const { batchSize: batch, signalSamples: samples, signalFeatures: features } = options;
   return {
-    step: trainStep({ host, optimizer, trainableCohorts: cohortsOf(host), batch }).program,
+    step: hostStep(host, options),
     evaluate: evaluate({ host, batch }),
     signal: signalProgram({ host, samples, features }),
     spans: spanProgram({ host, samples, features }),
@@ -38,6 +44,14 @@ export const hostPrograms = (host: Host, options: ProgramOptions): Record<HostPr
 /** Units stand on the second axis of maps and on the last of everything else. */
 const unitsOf = (sample: readonly number[]): number => (sample.length === 3 ? sample[0]! : sample.at(-1)!);
 
+const summarizeTail = (graph: Graph, batch: number): TailSummary => {
+  const outputs = graph.outputs.map(({ value }) => ({ name: "logits", value }));
+  return {
+    parameters: countParameters({ graph }),
+    forwardFlops: programFlops(inference({ host: { graph: { ...graph, outputs } }, batch })),
+  };
+};
+
 /** A layer's site is the output layer's too, as a target; no seed stands there. */
 export const summarizeHost = (
   host: Host,
@@ -46,6 +60,7 @@ export const summarizeHost = (
   const { types } = bind(host.graph, { batch: 1, mode: "eval" });
   const slopes = slopeFlops(host, batchSize);
   const spans = legalSpans(host);
+  const view = new GraphView(host.graph, new Map());
   const sampleShape = (value: string): number[] => types.get(value)!.shape.slice(1);
   return {
     name: host.name,
@@ -56,6 +71,7 @@ export const summarizeHost = (
     forwardFlops,
     sites: host.layers.map((layer, index) => {
       const [inputShape, shape] = [sampleShape(layer.input), sampleShape(layer.preActivation)];
+      const tail = tailGraph(view, layer);
       return {
         site: layer.name,
         kind: layer.kind,
@@ -65,6 +81,7 @@ export const summarizeHost = (
         shape,
         slopeFlops: slopes[index]!,
         legalTargets: spans.flatMap(({ from, to }) => (from === layer.name ? [to] : [])),
+        ...(tail === undefined ? {} : { tail: summarizeTail(tail, batchSize) }),
       };
     }),
   };

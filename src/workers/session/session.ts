@@ -289,13 +289,13 @@ export class Session {
   async #measure({ plan, anomalies }: TrainingWindow): Promise<Measured> {
     if (plan.work.kind !== "host" || anomalies.length > 0) return {};
     const validation = await this.#host.validate();
-    const signal = plan.measureSignal ? await this.#host.signal(plan.signalBatches ?? 1) : undefined;
+    const signal = plan.measureSignal ? await this.#host.signal(plan.signalBatches ?? 1, plan.measureSpans ?? true) : undefined;
     const parts = plan.measureParts === true ? await this.#host.parts() : undefined;
     return { ...(validation && { validation }), ...(signal && { signal }), ...(parts && { parts }) };
   }
 
   #result(window: TrainingWindow, measured: Measured): EpochResult {
-    const { plan, kernel, meanLoss, meanGradNorm } = window;
+    const { plan, kernel, meanLoss, meanGradNorm, secondLaneSteps } = window;
     const { work } = plan;
     const { ledger, learner, set, stepFlops, bytes } = this.#host;
     return {
@@ -310,6 +310,7 @@ export class Session {
       durationMs: Math.max(0, window.durationMs),
       ...(meanLoss === undefined ? {} : { trainLoss: meanLoss }),
       ...(meanGradNorm === undefined ? {} : { gradNorm: meanGradNorm }),
+      ...(secondLaneSteps === 0 ? {} : { secondLaneSteps }),
       ...measured,
       flops: ledger.account,
       parameters: set.summary.parameters,

@@ -36,6 +36,8 @@ export interface SignalSources {
   readonly config: Pick<MorphogeneticConfig, "signal" | "trigger">;
   /** Batches to pool. */
   readonly batches: number;
+  /** Whether the energies of the worst layer's spans are measured too. */
+  readonly withSpans: boolean;
   readonly validationLoss?: number;
 }
 
@@ -150,7 +152,7 @@ export class SignalProbe {
       .map((cut) => ({ site: cut.layer.name, reading: readings.layer(cut, tapsOf(host, cut.layer.parameters)) }));
     const layers = layerSignals(sites, config.signal);
     if (layers === undefined) return { signal: undefined, ran: runs.length, ranSpans: false };
-    const worst = worstLayer(layers, config.trigger);
+    const worst = sources.withSpans ? worstLayer(layers, config.trigger) : undefined;
     const spans = worst === undefined ? [] : await this.#spans(sources, samples[0]!, worst.site);
     const trainLoss = readings.scalar("loss");
     const generalization = generalizationGap(trainLoss, sources.validationLoss);

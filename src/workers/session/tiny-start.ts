@@ -96,7 +96,7 @@ export const tinyStart = async (
 ): Promise<Map<string, Tensor> | undefined> => {
   const { kernel, host, ledger, ridge, batches } = start;
   const { seedId, request, fromSite, toSite, batchSize } = kernel.key;
-  const layers = blueprints[request.kind].tiny;
+  const layers = request.kind === "replacement" ? undefined : blueprints[request.kind].tiny;
   if (layers === undefined) return undefined;
   const [from, to] = [layerNamed(host, fromSite), layerNamed(host, toSite)];
   const blueprint = bypassFor(host, from.input, toSite, request);

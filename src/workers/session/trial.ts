@@ -8,8 +8,9 @@
  * K5 A program of the kernel that throws ends the window as an anomaly and nothing else.
  */
 import type { Tensor } from "../../contracts/graph.ts";
-import type { KernelMeasurement } from "../../contracts/measure.ts";
+import { type KernelMeasurement, trialFlopsUsed } from "../../contracts/measure.ts";
 import type { Work } from "../../contracts/plan.ts";
+import { trainingSteps } from "../../contracts/trial.ts";
 import type { Executable } from "../../engine/engine.ts";
 import { alphaInput } from "../../graph/rewrite.ts";
 import { alphaAt } from "../../growth/alpha.ts";
@@ -19,11 +20,12 @@ import { mean, relativeSlope, relativeSlopeError } from "../../growth/statistics
 import type { LearnerState, TrialState } from "../session-state.ts";
 import type { Contest, ContestOptions } from "./contest.ts";
 import { contestCost, contestStep, frozenContest, measureVerdict, openContest, pruningStepFlops } from "./contest.ts";
-import { evaluateSplit, evaluationRuns, feedsFor } from "./evaluation.ts";
+import { evaluationRuns, feedsFor, screenLosses } from "./evaluation.ts";
 import type { FlopsKind } from "./flops.ts";
 import { KernelFailure } from "./kernel-failure.ts";
 import type { LoadedKernel } from "./kernels.ts";
 import { allFinite, bytesOf, type Learner, type StepResult, scalar } from "./learner.ts";
+import { openTwinSide } from "./twin-side.ts";
 import type { LoopEnd, TrainingWindow } from "./window.ts";
 
 export type TrialOptions = ContestOptions;
@@ -85,7 +87,9 @@ export class Trial {
     const finite = this.#finite(window);
     if (finite) this.trainingGradNorm = window.meanGradNorm;
     // Only the last window can pass the gate, so only that one pays for it.
-    const { steps, confidence } = this.#options.config.training;
+    const { config } = this.#options;
+    const steps = trainingSteps(config, this.kernel.key.request);
+    const { confidence } = config.training;
     const complete = window.steps === work.steps && (this.learner.state.cohortSteps[this.seedId] ?? 0) >= steps;
     const gain = finite && complete ? await this.#screen(confidence, 2) : {};
     const { meanLoss: loss, meanGradNorm: gradNorm } = window;
@@ -103,12 +107,12 @@ export class Trial {
     const { progressFrom, progressTo, steps } = work;
     const end = await this.#kernelSteps(window, steps, (index) => {
       this.alpha = alphaAt(schedule, progressFrom + ((progressTo - progressFrom) * (index + 1)) / steps);
-      return this.alpha;
+      return this.#standsAlone ? 1 : this.alpha;
     });
     if (end === "interrupted" || window.anomalies.length > 0) return;
     const finite = this.#finite(window);
     const grown = finite ? await this.#grownLosses(this.alpha, 1) : undefined;
-    const without = mean((await this.#options.host.losses()).losses);
+    const without = mean(await this.#hostLosses());
     window.kernel = {
       kind: "grafted",
       alpha: this.alpha,
@@ -159,13 +163,13 @@ export class Trial {
     });
   }
 
-  /** FINE_TUNING: grown copy and twin, one after the other; then the verdict's measurement. */
+  /** FINE_TUNING: grown copy and twin, in turn or each in a lane of its own; then the verdict's measurement. */
   fineTune(window: TrainingWindow, work: WorkOf<"fine_tune">): Promise<void> {
     return this.#guarded(window, () => this.#fineTune(window, work));
   }
 
   async #fineTune(window: TrainingWindow, work: WorkOf<"fine_tune">): Promise<void> {
-    const { host, ledger, config } = this.#options;
+    const { host, ledger, config, twins } = this.#options;
     const cost = contestCost(this.#options, work.steps);
     const steps = (): { grownSteps: number; twinSteps: number } => {
       const { grownSteps, twinSteps } = this.contest ?? { grownSteps: 0, twinSteps: 0 };
@@ -184,13 +188,21 @@ export class Trial {
       this.contest ??= openContest(this.#options);
       const contest = this.contest;
       contest.complete = false;
-      end = await window.run({
-        steps: work.steps + cost.twinSteps,
-        kind: "trial",
-        flopsOf: (index) => (index < work.steps ? cost.grownStepFlops : host.stepFlops),
-        step: (index) => contestStep(contest, this.#options, index < work.steps),
-        goesOn: this.#watch(window, work.steps),
-      });
+      // A window that goes on with the twin's own steps has nothing left to do beside them.
+      const twin = openTwinSide(contest, host, twins, window.steps < work.steps ? cost.twinSteps : 0);
+      try {
+        end = await window.run({
+          steps: work.steps + cost.twinSteps,
+          kind: "trial",
+          flopsOf: (index) => (index < work.steps ? cost.grownStepFlops : host.stepFlops),
+          step: (index) => contestStep(contest, this.#options, twin, index < work.steps),
+          taken: twin.taken,
+          goesOn: this.#watch(window, work.steps),
+        });
+      } finally {
+        await twin.settle();
+        window.secondLaneSteps = twin.aheadSteps;
+      }
     }
     if (end === "interrupted" || window.anomalies.length > 0) return;
     const { contest } = this;
@@ -202,7 +214,15 @@ export class Trial {
       finite,
       ...steps(),
       ...(finite ? await measureVerdict(contest, this.#options, cost) : {}),
+      roundFits: this.#fitsTrial(contestCost(this.#options, config.fineTuning.steps).totalFlops),
     };
+  }
+
+  /** Within the run's FLOPs and the share of them that trials may take. */
+  #fitsTrial(flops: number): boolean {
+    const { ledger, config } = this.#options;
+    const share = config.budget.flopsFractionMax * ledger.flopsMax;
+    return ledger.fits(flops) && trialFlopsUsed(ledger.account) + flops <= share;
   }
 
   /** A contest that was cut short decides nothing. */
@@ -222,8 +242,18 @@ export class Trial {
     };
   }
 
-  get #runs(): number {
-    return evaluationRuns(this.#options.dataset.validation.count, this.kernel.key.batchSize);
+  /** A replacement is to do without what it is blended with: on the way it goes on learning from its own loss. */
+  get #standsAlone(): boolean {
+    return this.kernel.key.request.kind === "replacement";
+  }
+
+  /** Validation samples that the gates before the verdict look at. */
+  get #screenSamples(): number {
+    return Math.min(this.#options.config.screenSamples, this.#options.dataset.validation.count);
+  }
+
+  async #hostLosses(): Promise<Float32Array> {
+    return (await this.#options.host.losses()).losses.subarray(0, this.#screenSamples);
   }
 
   /** Everything that a grown program reads, at the given alpha. */
@@ -274,19 +304,20 @@ export class Trial {
     });
   }
 
-  /** Validation losses with the kernel. `evaluations` are charged; K4 where they do not fit. */
+  /** Losses of the screened samples with the kernel. `evaluations` are charged; K4 where they do not fit. */
   async #grownLosses(alpha: number, evaluations: 1 | 2): Promise<Float32Array | undefined> {
     const { ledger, host, dataset } = this.#options;
-    const flops = this.#runs * (this.kernel.flops.grownEvaluate + (evaluations - 1) * host.evaluateFlops);
+    const runs = evaluationRuns(this.#screenSamples, this.kernel.key.batchSize);
+    const flops = runs * (this.kernel.flops.grownEvaluate + (evaluations - 1) * host.evaluateFlops);
     if (!ledger.fits(flops)) return undefined;
     ledger.charge("gate", flops);
-    return (await evaluateSplit(this.kernel.programs.grownEvaluate, this.#tensors(alpha), dataset, "validation")).losses;
+    return screenLosses(this.kernel.programs.grownEvaluate, this.#tensors(alpha), dataset, this.#screenSamples);
   }
 
   async #screen(confidence: number, evaluations: 1 | 2): Promise<Pick<KernelMeasurement & { kind: "evaluated" }, "gain">> {
     const grown = await this.#grownLosses(1, evaluations);
     if (grown === undefined) return {};
-    const gain = pairedGain((await this.#options.host.losses()).losses, grown, confidence);
+    const gain = pairedGain(await this.#hostLosses(), grown, confidence);
     return gain === undefined ? {} : { gain };
   }
 }

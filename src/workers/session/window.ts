@@ -31,6 +31,8 @@ export interface StepLoop {
   readonly kind: FlopsKind;
   readonly flopsOf: (index: number) => number;
   readonly step: (index: number) => Promise<StepResult>;
+  /** True when the next step was taken elsewhere already: it is recorded, whatever the stop flag says. */
+  readonly taken?: () => boolean;
   /** False ends the loop after this step. */
   readonly goesOn?: (result: StepResult, index: number) => boolean;
 }
@@ -43,6 +45,8 @@ export class TrainingWindow {
   kernel: KernelMeasurement | undefined;
   hostChanged: boolean;
   interrupted = false;
+  /** Steps of the twin that a second lane took, since the window was opened or taken up again. */
+  secondLaneSteps = 0;
   /** False once a step's loss was not a number that counts. */
   finite = true;
   readonly #ports: WindowPorts;
@@ -97,7 +101,7 @@ export class TrainingWindow {
   async run(loop: StepLoop): Promise<LoopEnd> {
     const { ledger, table } = this.#ports;
     while (this.#steps < loop.steps) {
-      if (table.stopRequested) {
+      if (table.stopRequested && loop.taken?.() !== true) {
         this.interrupted = true; // W1
         return "interrupted";
       }

@@ -139,7 +139,7 @@ describe("a measurement", () => {
   };
   const plain = mlp({ name: "m", inputShape: [1, 8, 8], widths: [16, 16, 16], classes: 4 });
   const measure = async (host: Host, tensors: ReadonlyMap<string, Tensor>, label: string, batches = 1): Promise<Signal> => {
-    const sources = { ...(await load(host)), tensors: Object.fromEntries(tensors), dataset, config, batches };
+    const sources = { ...(await load(host)), tensors: Object.fromEntries(tensors), dataset, config, batches, withSpans: true };
     const { signal } = await new SignalProbe(createRandom(2)).read({ ...sources, validationLoss: 2 }, label);
     return signal!;
   };

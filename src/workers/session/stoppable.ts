@@ -1,0 +1,34 @@
+/**
+ * An engine whose work ends when a shared word is set: what is under way is finished, nothing more is begun. A thread that is ended amid a
+ * step of a native engine takes the whole process with it, so that work on one must be stopped before the thread may go.
+ */
+import { ServiceError } from "../../contracts/errors.ts";
+import type { Engine } from "../../engine/engine.ts";
+
+/** @param stop one 32-bit word, 0 until the work is to end; then `load` and `run` throw a ServiceError. */
+export const stoppable = (engine: Engine, stop: SharedArrayBuffer): Engine => {
+  const word = new Int32Array(stop);
+  const check = (): void => {
+    if (Atomics.load(word, 0) !== 0) throw new ServiceError("the work was given up; ask for it again");
+  };
+  return {
+    name: engine.name,
+    version: engine.version,
+    compile: (program) => engine.compile(program),
+    load: async (compiled) => {
+      check();
+      const executable = await engine.load(compiled);
+      return {
+        inputs: executable.inputs,
+        outputs: executable.outputs,
+        memoryBytes: executable.memoryBytes,
+        run: async (feeds, options) => {
+          check();
+          return executable.run(feeds, options);
+        },
+        dispose: () => executable.dispose(),
+      };
+    },
+    dispose: () => engine.dispose(),
+  };
+};
