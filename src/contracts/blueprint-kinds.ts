@@ -36,6 +36,10 @@ export const blueprintKinds = [
 export const BlueprintKind = z.enum(blueprintKinds);
 export type BlueprintKind = z.infer<typeof BlueprintKind>;
 
+/** Kinds whose shapes the span alone decides. */
+const widthless: ReadonlySet<BlueprintKind> = new Set(["normalization", "no-op", "replacement"]);
+export const hasWidth = (kind: BlueprintKind): boolean => !widthless.has(kind);
+
 /** How a blueprint's parameters start. */
 export const BlueprintInitialization = z.enum([
   /** He, and zero in the last operation: it starts as nothing. */
@@ -49,7 +53,7 @@ export type BlueprintInitialization = z.infer<typeof BlueprintInitialization>;
 
 export const BlueprintRequest = z.strictObject({
   kind: BlueprintKind,
-  /** Units, channels, rank or head width, by kind; without meaning for `normalization`, `no-op` and `replacement`. */
+  /** Units, channels, rank or head width, by kind; without meaning where the kind has none. */
   hiddenWidth: z.int().min(1).max(8192),
   initialization: BlueprintInitialization.default("zero"),
 });

@@ -11,6 +11,7 @@ import { nodeFileSystem } from "../store/file-system.ts";
 import { createGateStore, type GateStore } from "../store/gate-store.ts";
 import { createLibrary, type Library } from "../store/library.ts";
 import { migrations } from "../store/migrations.ts";
+import { lockDataDir, type NodeLock } from "../store/node-lock.ts";
 import { type DataPaths, dataPaths } from "../store/paths.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { createRunStore } from "../store/sqlite-run-store.ts";
@@ -44,9 +45,29 @@ export const openStores = async (
   log: Log,
 ): Promise<Stores> => {
   const paths = dataPaths(dataDir);
+  await mkdir(dirname(paths.database), { recursive: true, mode: 0o700 });
+  const lock = lockDataDir(dataDir, paths.lock, process.pid);
+  try {
+    return await openLocked({ paths, dataDir, config, clock, toolchain, log, lock });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+};
+
+interface Locked {
+  readonly paths: DataPaths;
+  readonly dataDir: string;
+  readonly config: EsperConfig;
+  readonly clock: Clock;
+  readonly toolchain: string;
+  readonly log: Log;
+  readonly lock: NodeLock;
+}
+
+const openLocked = async ({ paths, dataDir, config, clock, toolchain, log, lock }: Locked): Promise<Stores> => {
   const fileSystem = nodeFileSystem;
   const { services, checkpoint, logging } = config;
-  await mkdir(dirname(paths.database), { recursive: true, mode: 0o700 });
   const database = openDatabase({ file: paths.database, migrations, busyTimeoutMs });
   const { ledger, close: closeLedger } = await openNodeLedger({
     database,
@@ -83,6 +104,7 @@ export const openStores = async (
       await events.close();
       await closeLedger();
       database.close();
+      lock.release();
     },
   };
 };

@@ -50,13 +50,16 @@ export interface DatabaseOptions {
   readonly busyTimeoutMs: number;
 }
 
+/** Another connection holds the file. */
+export class DatabaseLockedError extends DataError {}
+
 /** What the driver threw, in words; anything else as it is. */
 const databaseError = (file: string, error: unknown): unknown => {
   const code = errorCode(error) ?? "";
   const options = { cause: error };
   const found = describeError(error);
   if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) {
-    return new DataError(
+    return new DatabaseLockedError(
       `database ${file}: expected it to be free, found it locked (${found}); another node uses this data directory: stop it or set services.dataDir`,
       { file },
       options,

@@ -3,6 +3,8 @@ import { join } from "node:path";
 
 export interface DataPaths {
   readonly database: string;
+  /** Held by the node that works here. */
+  readonly lock: string;
   readonly assets: string;
   readonly checkpoints: string;
   readonly datasets: string;
@@ -22,6 +24,7 @@ export interface LedgerPaths {
 
 export const dataPaths = (dataDir: string): DataPaths => ({
   database: join(dataDir, "esper.db"),
+  lock: join(dataDir, "node.lock"),
   assets: join(dataDir, "assets"),
   checkpoints: join(dataDir, "checkpoints"),
   datasets: join(dataDir, "datasets"),

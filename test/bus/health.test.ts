@@ -163,11 +163,14 @@ describe("a real server", () => {
       open = resolve;
     });
     const steps: number[] = [];
+    let begun = false;
     await nissa.subscribe("telemetry.run.progress", async ({ step }) => {
+      begun = true;
       await opened;
       steps.push(step);
     });
     await tolaria.publish("telemetry.run.progress", progress(0));
+    await until(() => begun, "the first is at work");
     for (let step = 1; step <= 7; step++) await tolaria.publish("telemetry.run.progress", progress(step));
     await until(() => kinds().includes("slow"), "it is told");
     open();

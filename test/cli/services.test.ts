@@ -126,6 +126,17 @@ describe("a running node", () => {
     });
   });
 
+  test("ctl germinate names a kind, with its width where it has one", async () => {
+    const grow = (...args: string[]) => call("ctl", "germinate", "--seed", "h2", ...args, "--data-dir", dataDir);
+    await grow("--blueprint", "low-rank", "--width", "8");
+    expect(commands.at(-1)).toMatchObject({ blueprint: { kind: "low-rank", hiddenWidth: 8 } });
+    await grow("--blueprint", "replacement");
+    expect(commands.at(-1)).toMatchObject({ blueprint: { kind: "replacement", hiddenWidth: 1 } });
+    const refused = await grow("--blueprint", "low-rank");
+    expect(refused.exitCode).toBe(2);
+    expect(refused.err).toContain("expected --width beside --blueprint low-rank");
+  });
+
   test("ctl germinate prunes where it is told what is to go", async () => {
     const sent = async (...args: string[]) => {
       const { exitCode } = await call("ctl", "germinate", ...args, "--request-id", args.join(" "), "--data-dir", dataDir);

@@ -160,8 +160,17 @@ describe("README", () => {
     await type("esper ctl release --seed seed:h2", undefined, [0, 7]);
     await type("esper ctl cull --seed seed:h2", undefined, [0, 7]);
     expect((await type("esper ctl resolve --seed seed:h2 --verdict keep", undefined, [7])).output).toContain("refused");
+    // A seed in trial cannot be pinned; this one never was in one.
+    expect((await type("esper ctl pin --target h1")).output).toContain("accepted");
+    expect((await type("esper ctl budget")).output).toContain("parameters");
+    expect((await type("esper performance")).output).toMatch(/closed/i);
+    expect((await type("esper dlq list")).output).toMatch(/no dead letters/);
     await type("esper ctl stop");
     expect((await node.ended).code).toBe(0);
+    expect((await type("esper ledger verify")).output).toContain("intact");
+    expect((await type("esper ledger show --kind command")).output).toContain("pin");
+    await type("esper ledger export --out ledger.jsonl");
+    expect(await readFile(join(folder, "ledger.jsonl"), "utf8")).toContain('"kind":"command"');
   }, 120_000);
 
   it("the tour: resume from a checkpoint", async () => {

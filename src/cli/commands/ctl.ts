@@ -1,5 +1,6 @@
 /** `esper ctl`: commands to a running node, from any terminal. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { type BlueprintKind, blueprintKinds, hasWidth } from "../../contracts/blueprint-kinds.ts";
 import { budgetResources } from "../../contracts/budget.ts";
 import { InputError } from "../../contracts/errors.ts";
 import { type PruneTarget, pruneSeedId } from "../../contracts/pruning.ts";
@@ -17,6 +18,7 @@ interface ControlOptions extends GlobalOptions {
   readonly json?: boolean;
   readonly seed?: string;
   readonly to?: string;
+  readonly blueprint?: BlueprintKind;
   readonly width?: number;
   readonly pruneUnits?: readonly number[];
   readonly pruneBypass?: string;
@@ -50,6 +52,14 @@ const unitList = (text: string): number[] => {
   throw new InvalidArgumentError("expected units separated by commas, for example 3,7.");
 };
 
+/** Undefined where the configuration is to choose. */
+const blueprintOf = ({ blueprint: kind, width }: ControlOptions) => {
+  if (kind === undefined) return width === undefined ? undefined : { kind: "dense", hiddenWidth: width };
+  if (width === undefined && hasWidth(kind))
+    throw new InputError(`expected --width beside --blueprint ${kind}, got none; give its units, channels, rank or head width`);
+  return { kind, hiddenWidth: width ?? 1 };
+};
+
 /** What is to go at the layer that a seed is named for; undefined where nothing is. */
 const pruneOf = ({ seed = "", pruneUnits: units, pruneBypass: bypass }: ControlOptions): PruneTarget | undefined => {
   const site = seed.replace(/^seed:/, "").replace(/\.prune$/, "");
@@ -67,7 +77,7 @@ const fieldsOf = (kind: CommandFields["kind"], options: ControlOptions): Command
   const base = { kind, runId: options.run, requestId: options.requestId };
   switch (kind) {
     case "germinate": {
-      const blueprint = options.width === undefined ? undefined : { kind: "dense", hiddenWidth: options.width };
+      const blueprint = blueprintOf(options);
       const prune = pruneOf(options);
       const seedId = prune === undefined ? seedOf(options.seed) : pruneSeedId(prune.site);
       return { ...base, seedId, toSite: options.to, blueprint, prune, reason: options.reason };
@@ -109,7 +119,7 @@ const commands: readonly {
     about: "Start a trial at a seed.",
     seed: "required",
     reason: true,
-    example: "esper ctl germinate --seed h2 --to h3 --width 32",
+    example: "esper ctl germinate --seed h2 --to h3 --blueprint low-rank --width 8",
   },
   {
     kind: "cull",
@@ -199,7 +209,12 @@ const addOne = (
   if (kind === "germinate")
     command
       .option("--to <layer>", "where the bypass ends (default: the best span)")
-      .option("--width <units>", "hidden width of the bypass", positive)
+      .addOption(
+        new Option("--blueprint <kind>", "what to grow (default: dense with --width, else as configured)").choices(
+          blueprintKinds,
+        ),
+      )
+      .option("--width <units>", "hidden width of the bypass: units, channels, rank or head width", positive)
       .option("--prune-units <list>", "take these units of the layer out instead; what reads them keeps 0", unitList)
       .option("--prune-bypass <seed>", "take out the bypass that this seed grew from the layer's input");
   if (kind === "pin" || kind === "unpin") command.requiredOption("--target <name>", "a seed, for example seed:h2, or a layer");
