@@ -1,27 +1,20 @@
 /** Gate, Warden and Kasmina with real stores on the bus in memory: commands as people send them, and what came of them. */
 import { startGate } from "../../src/actors/gate.ts";
 import { startKasmina } from "../../src/actors/kasmina.ts";
-import type { RunContext } from "../../src/actors/run-context.ts";
 import { startWarden } from "../../src/actors/warden.ts";
 import type { CommandReceipt } from "../../src/contracts/commands.ts";
 import { ControlConfig } from "../../src/contracts/config.ts";
 import type { BoundaryReply, EpochPlan, EpochResult } from "../../src/contracts/plan.ts";
 import type { PersonRole } from "../../src/contracts/roles.ts";
-import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import type { InputOf } from "../../src/contracts/subjects.ts";
-import { startRun } from "../../src/machines/run-machine.ts";
 import type { Database } from "../../src/store/database.ts";
 import { createGateStore } from "../../src/store/gate-store.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { createWardenStore } from "../../src/store/warden-store.ts";
 import { host, laneResult, runId, setup } from "../machines/fixtures.ts";
 import { temporaryDatabase, testLedger } from "../store/support.ts";
-import { dataset, spec } from "../workers/fixture.ts";
+import { never, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
-
-const never = async (): Promise<never> => {
-  throw new Error("not asked for in this test");
-};
 
 const lane = {
   open: never,
@@ -57,29 +50,7 @@ export const startControl = async (options: ControlOptions = {}) => {
     store: createWardenStore({ database }),
   });
   const { runs } = storesOf();
-  const run: RunContext = {
-    runId,
-    arm: "grown",
-    growth: true,
-    spec: { ...spec, runId },
-    dataset,
-    lane,
-    table: new SeedStateTable(3),
-    seedIds: ["seed:h1", "seed:h2", "seed:h3"],
-    interrupt: new AbortController().signal,
-    boundaryTimeoutMs: 2_000,
-    boundaryRetryMs: 250,
-    boundaryAttemptsMax: 4,
-    checkpointEveryEpochs: 0,
-    saveCheckpoint: never,
-    finished: () => undefined,
-    opened: true,
-    elapsedBeforeMs: 0,
-    machine: startRun({ rollbacksMax: 3 }),
-    goodHostStep: 0,
-    toldEpoch: 0,
-    test: undefined,
-  };
+  const run = runContextOf(lane);
   const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
   const learnedAt = new Map<string, number>();
   /** Each start has stores of its own over the same database: what an actor knows after it is what was written. */

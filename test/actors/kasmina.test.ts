@@ -1,22 +1,15 @@
 /** Kasmina with a real store: she takes no kernel without its characterisation, asks the operator on a split, and takes orders. */
 import { describe, expect, it } from "vitest";
 import { startKasmina } from "../../src/actors/kasmina.ts";
-import type { RunContext } from "../../src/actors/run-context.ts";
 import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { BoundaryReply, EpochPlan, EpochResult } from "../../src/contracts/plan.ts";
-import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import type { InputOf } from "../../src/contracts/subjects.ts";
-import { startRun } from "../../src/machines/run-machine.ts";
 import { kernelKeyHash } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { characterized, host, kernelFailed, laneResult, measurements, runId, setup, split } from "../machines/fixtures.ts";
 import { temporaryDatabase, testLedger } from "../store/support.ts";
-import { dataset, spec } from "../workers/fixture.ts";
+import { never, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
-
-const never = async (): Promise<never> => {
-  throw new Error("not asked for in this test");
-};
 
 const start = async () => {
   const world = createActorWorld();
@@ -36,29 +29,7 @@ const start = async () => {
     abort: never,
     destroy: never,
   };
-  const run: RunContext = {
-    runId,
-    arm: "grown",
-    growth: true,
-    spec: { ...spec, runId },
-    dataset,
-    lane,
-    table: new SeedStateTable(3),
-    seedIds: ["seed:h1", "seed:h2", "seed:h3"],
-    interrupt: new AbortController().signal,
-    boundaryTimeoutMs: 2_000,
-    boundaryRetryMs: 250,
-    boundaryAttemptsMax: 4,
-    checkpointEveryEpochs: 0,
-    saveCheckpoint: never,
-    finished: () => undefined,
-    opened: true,
-    elapsedBeforeMs: 0,
-    machine: startRun({ rollbacksMax: 3 }),
-    goodHostStep: 0,
-    toldEpoch: 0,
-    test: undefined,
-  };
+  const run = runContextOf(lane);
   const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
   const begin = () => startKasmina(world.ports, run, { runs, morphogenetic: setup.config, setup: rest });
   const child = await begin();

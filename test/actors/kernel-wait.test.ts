@@ -4,7 +4,6 @@
  */
 import { describe, expect, it } from "vitest";
 import { startKasmina } from "../../src/actors/kasmina.ts";
-import type { RunContext } from "../../src/actors/run-context.ts";
 import { startTezzeret } from "../../src/actors/tezzeret.ts";
 import { startTolaria } from "../../src/actors/tolaria.ts";
 import { nodeTopology, runTopology } from "../../src/actors/topology.ts";
@@ -12,23 +11,17 @@ import { startUrabrask } from "../../src/actors/urabrask.ts";
 import { ServicesConfig } from "../../src/contracts/config.ts";
 import { zeroFlops } from "../../src/contracts/measure.ts";
 import type { EpochPlan, EpochResult, SessionStatus } from "../../src/contracts/plan.ts";
-import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import type { ActorName, InputOf, ReplyOf } from "../../src/contracts/subjects.ts";
-import { startRun } from "../../src/machines/run-machine.ts";
 import { kernelKeyHash } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { Supervisor } from "../../src/supervision/supervisor.ts";
 import type { ForgeLane, LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
 import { host, laneResult, setup as plainSetup, runId } from "../machines/fixtures.ts";
 import { blueprint, hashOf, host as hostAsset, kernel, tags, temporaryDatabase, testLedger } from "../store/support.ts";
-import { dataset, spec } from "../workers/fixture.ts";
+import { never, runContextOf } from "./run.ts";
 import { createActorWorld, gate, idle } from "./support.ts";
 
 const done = async <T>(value: T): Promise<LaneOutcome<T>> => ({ kind: "done", value });
-const never = async (): Promise<never> => {
-  throw new Error("not asked for in this test");
-};
-
 const config = { ...plainSetup.config, kernelLeadEpochs: 2 };
 const windowMs = 1_000;
 const bounds = { ...ServicesConfig.parse({}), restartsMax: 50 };
@@ -123,29 +116,11 @@ const start = async (hold: Hold = {}) => {
   };
   const interrupt = new AbortController();
   const ends: string[] = [];
-  const run: RunContext = {
-    runId,
-    arm: "grown",
-    growth: true,
-    spec: { ...spec, runId },
-    dataset,
-    lane,
-    table: new SeedStateTable(3),
-    seedIds: ["seed:h1", "seed:h2", "seed:h3"],
+  const run = runContextOf(lane, {
     interrupt: interrupt.signal,
-    boundaryTimeoutMs: 2_000,
-    boundaryRetryMs: 250,
-    boundaryAttemptsMax: 4,
-    checkpointEveryEpochs: 0,
-    saveCheckpoint: never,
     finished: ({ outcome, reason }) => ends.push(`${outcome}: ${reason}`),
     opened: false,
-    elapsedBeforeMs: 0,
-    machine: startRun({ rollbacksMax: 3 }),
-    goodHostStep: 0,
-    toldEpoch: 0,
-    test: undefined,
-  };
+  });
 
   /** Messages that Kasmina cannot send; the bus takes none of them while the number is above zero. */
   let unsendable = 0;

@@ -1,24 +1,17 @@
 /** Tolaria with a lane that a test plays: she waits for nobody, and takes up what an earlier generation left. */
 
 import { describe, expect, it } from "vitest";
-import type { RunContext } from "../../src/actors/run-context.ts";
 import { startTolaria } from "../../src/actors/tolaria.ts";
 import { zeroFlops } from "../../src/contracts/measure.ts";
 import type { EpochPlan, EpochResult, SessionStatus } from "../../src/contracts/plan.ts";
-import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import type { ReplyOf } from "../../src/contracts/subjects.ts";
-import { startRun } from "../../src/machines/run-machine.ts";
 import type { LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
 import { host, laneResult, runId } from "../machines/fixtures.ts";
 import { host as hostAsset } from "../store/support.ts";
-import { dataset, spec } from "../workers/fixture.ts";
+import { never, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
 
 const done = async <T>(value: T): Promise<LaneOutcome<T>> => ({ kind: "done", value });
-const never = async (): Promise<never> => {
-  throw new Error("not asked for in this test");
-};
-
 const start = async () => {
   const world = createActorWorld();
   const plans: EpochPlan[] = [];
@@ -52,29 +45,7 @@ const start = async () => {
     abort: never,
     destroy: never,
   };
-  const run: RunContext = {
-    runId,
-    arm: "grown",
-    growth: true,
-    spec: { ...spec, runId },
-    dataset,
-    lane,
-    table: new SeedStateTable(3),
-    seedIds: ["seed:h1", "seed:h2", "seed:h3"],
-    interrupt: new AbortController().signal,
-    boundaryTimeoutMs: 2_000,
-    boundaryRetryMs: 250,
-    boundaryAttemptsMax: 4,
-    checkpointEveryEpochs: 0,
-    saveCheckpoint: never,
-    finished: () => undefined,
-    opened: false,
-    elapsedBeforeMs: 0,
-    machine: startRun({ rollbacksMax: 3 }),
-    goodHostStep: 0,
-    toldEpoch: 0,
-    test: undefined,
-  };
+  const run = runContextOf(lane, { opened: false });
   const urza = await world.as("urza");
   await urza.respond(
     "library.asset.put",
