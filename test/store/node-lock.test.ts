@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { ServiceError } from "../../src/contracts/errors.ts";
 import { lockDataDir } from "../../src/store/node-lock.ts";
 import { temporaryFolder } from "./support.ts";
@@ -27,6 +27,7 @@ test("L1 another process holds it until it ends, also by kill -9", async () => {
   const other = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program(file)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  onTestFinished(() => void other.kill("SIGKILL"));
   await once(other.stdout, "data");
   expect(() => lockDataDir("there", file, 1)).toThrow(new RegExp(`process id ${other.pid}`));
   other.kill("SIGKILL");
