@@ -9,10 +9,10 @@
  */
 import { basename, dirname, join } from "node:path";
 import { CheckpointManifest } from "../contracts/checkpoint-manifest.ts";
-import { ContractError, DataError, EsperError } from "../contracts/errors.ts";
+import { ContractError, DataError } from "../contracts/errors.ts";
 import { RunId } from "../contracts/ids.ts";
 import type { Clock } from "../contracts/ports.ts";
-import { diskError, ensureFolder, type FileSystem } from "./file-system.ts";
+import { ensureFolder, type FileSystem, guardDisk } from "./file-system.ts";
 import { checkContract, decodeJson, encodeJson, hashJson, type Schema, sha256 } from "./json.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorRecord } from "./safetensors.ts";
 
@@ -66,14 +66,6 @@ const replaced = ".replaced-";
 /** Opens the store and settles what a crash left: half-made folders go, a replaced one comes back when its successor is not there. */
 export const openCheckpoints = async (options: CheckpointsOptions): Promise<Checkpoints> => {
   const { fileSystem, folder, clock, fileBytesMax, headerBytesMax } = options;
-
-  const guarded = async <T>(what: string, path: string, work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof EsperError ? error : diskError(what, path, error);
-    }
-  };
 
   const runFolder = (runId: string): string => join(folder, checkContract(runId, RunId, "checkpoint's run"));
 
@@ -148,7 +140,7 @@ export const openCheckpoints = async (options: CheckpointsOptions): Promise<Chec
     );
   };
 
-  await guarded("checkpoints", folder, async () => {
+  await guardDisk("checkpoints", folder, async () => {
     await ensureFolder(fileSystem, folder);
     for (const name of await fileSystem.list(folder)) await settle(join(folder, name));
   });
@@ -180,7 +172,7 @@ export const openCheckpoints = async (options: CheckpointsOptions): Promise<Chec
         await fileSystem.sync(temporary);
         return tensorBytes.length + stateBytes.length + manifestBytes.length;
       };
-      return guarded(`checkpoint of window ${epoch}`, path, async () => {
+      return guardDisk(`checkpoint of window ${epoch}`, path, async () => {
         try {
           const bytes = await fill();
           const replaces = (await fileSystem.stat(path)) !== undefined;
@@ -199,7 +191,7 @@ export const openCheckpoints = async (options: CheckpointsOptions): Promise<Chec
     },
 
     load: (path, stateSchema) =>
-      guarded("checkpoint", path, async () => {
+      guardDisk("checkpoint", path, async () => {
         const source = await resolveFolder(path);
         const manifestPath = join(source, manifestFile);
         const manifestText = new TextDecoder().decode(await readBounded(manifestPath, manifestBytesMax));
@@ -228,13 +220,13 @@ export const openCheckpoints = async (options: CheckpointsOptions): Promise<Chec
       }),
 
     list: (runId) =>
-      guarded("checkpoints", runFolder(runId), async () => {
+      guardDisk("checkpoints", runFolder(runId), async () => {
         const parent = runFolder(runId);
         return (await epochsIn(parent)).map((epoch) => ({ runId, epoch, path: join(parent, String(epoch)) }));
       }),
 
     prune: (runId, keep) =>
-      guarded("checkpoints", runFolder(runId), async () => {
+      guardDisk("checkpoints", runFolder(runId), async () => {
         const parent = runFolder(runId);
         const epochs = await epochsIn(parent);
         const surplus = epochs.slice(0, Math.max(0, epochs.length - keep)).map((epoch) => join(parent, String(epoch)));

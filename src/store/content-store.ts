@@ -7,10 +7,10 @@
  * C4 No file is larger than `fileBytesMax`.
  */
 import { join } from "node:path";
-import { ContractError, DataError, EsperError } from "../contracts/errors.ts";
+import { ContractError, DataError } from "../contracts/errors.ts";
 import type { ContentHash } from "../contracts/ids.ts";
 import { ContentHash as ContentHashSchema } from "../contracts/ids.ts";
-import { diskError, ensureFolder, errorCode, type FileSystem, writeDurably } from "./file-system.ts";
+import { ensureFolder, errorCode, type FileSystem, guardDisk, writeDurably } from "./file-system.ts";
 import { sha256 } from "./json.ts";
 
 export interface ContentStoreOptions {
@@ -36,13 +36,7 @@ export const openContentStore = async (options: ContentStoreOptions): Promise<Co
   const readyFolders = new Set<string>();
   let temporaries = 0;
 
-  const guarded = async <T>(path: string, work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof EsperError ? error : diskError("content store", path, error);
-    }
-  };
+  const guarded = <T>(path: string, work: () => Promise<T>): Promise<T> => guardDisk("content store", path, work);
 
   const pathOf = (hash: ContentHash): string => {
     if (!ContentHashSchema.safeParse(hash).success) {

@@ -8,8 +8,8 @@
  */
 import { dirname } from "node:path";
 import { Envelope, schemaVersion } from "../contracts/envelope.ts";
-import { ContractError, DataError, EsperError } from "../contracts/errors.ts";
-import { diskError, ensureFolder, type FileSystem } from "./file-system.ts";
+import { ContractError, DataError } from "../contracts/errors.ts";
+import { diskError, ensureFolder, type FileSystem, guardDisk } from "./file-system.ts";
 import { checkContract, encodeJson } from "./json.ts";
 
 export interface EventLogOptions {
@@ -125,13 +125,7 @@ export const openEventLog = async (options: EventLogOptions): Promise<EventLog> 
     throw new ContractError(`event log: expected a bound of at least ${2 * cutLineBytes} bytes, found ${bytesMax}`);
   const recent = new RecentIds(options.recentIdsMax);
 
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof EsperError ? error : diskError("event log", file, error);
-    }
-  };
+  const guarded = <T>(work: () => Promise<T>): Promise<T> => guardDisk("event log", file, work);
 
   let size = 0;
   let isCut = false;

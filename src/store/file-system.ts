@@ -7,7 +7,7 @@
 import { constants } from "node:fs";
 import * as fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { DataError, describeError, type EsperError, ServiceError } from "../contracts/errors.ts";
+import { DataError, describeError, EsperError, ServiceError } from "../contracts/errors.ts";
 
 export interface FileStat {
   readonly kind: "file" | "folder";
@@ -123,6 +123,15 @@ export const diskError = (what: string, file: string, error: unknown): EsperErro
     place,
     options,
   );
+};
+
+/** What the disk says against the work is told in words; an error that is in words already passes. */
+export const guardDisk = async <T>(what: string, file: string, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof EsperError ? error : diskError(what, file, error);
+  }
 };
 
 /** Makes a folder and the missing ones above it, each durable (F1). */

@@ -11,7 +11,7 @@ import { DataError, describeError } from "../contracts/errors.ts";
 import { LedgerHead } from "../contracts/ledger.ts";
 import type { Log } from "../contracts/ports.ts";
 import type { Database } from "./database.ts";
-import { diskError, ensureFolder, type FileSystem } from "./file-system.ts";
+import { ensureFolder, type FileSystem, guardDisk } from "./file-system.ts";
 import { decodeJson, encodeJson } from "./json.ts";
 import { readLedgerHeads } from "./ledger-rows.ts";
 
@@ -87,13 +87,7 @@ export interface OpenedHeads {
 
 /** Opens the file and brings it to where the database stands (H2). */
 export const openHeadsFile = async ({ fileSystem, file, database, log }: HeadsFileOptions): Promise<OpenedHeads> => {
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof DataError ? error : diskError("heads of the ledger", file, error);
-    }
-  };
+  const guarded = <T>(work: () => Promise<T>): Promise<T> => guardDisk("heads of the ledger", file, work);
   /** Index of the last head in the file, and the bytes of its whole lines. */
   let lastIndex = 0;
   let bytes = 0;

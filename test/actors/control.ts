@@ -13,22 +13,8 @@ import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { createWardenStore } from "../../src/store/warden-store.ts";
 import { host, laneResult, runId, setup } from "../machines/fixtures.ts";
 import { temporaryDatabase, testLedger } from "../store/support.ts";
-import { never, runContextOf } from "./run.ts";
+import { idleLane, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
-
-const lane = {
-  open: never,
-  run: never,
-  status: never,
-  host: never,
-  snapshot: never,
-  restore: never,
-  test: never,
-  close: never,
-  onProgress: () => () => undefined,
-  abort: never,
-  destroy: never,
-};
 
 export const idempotencyMs = 300_000;
 export type Sent = InputOf<"control.kasmina.commands">;
@@ -50,7 +36,7 @@ export const startControl = async (options: ControlOptions = {}) => {
     store: createWardenStore({ database }),
   });
   const { runs } = storesOf();
-  const run = runContextOf(lane);
+  const run = runContextOf(idleLane);
   const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
   const learnedAt = new Map<string, number>();
   /** Each start has stores of its own over the same database: what an actor knows after it is what was written. */

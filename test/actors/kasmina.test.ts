@@ -8,7 +8,7 @@ import { kernelKeyHash } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { characterized, host, kernelFailed, laneResult, measurements, runId, setup, split } from "../machines/fixtures.ts";
 import { temporaryDatabase, testLedger } from "../store/support.ts";
-import { never, runContextOf } from "./run.ts";
+import { idleLane, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
 
 const start = async () => {
@@ -16,20 +16,7 @@ const start = async () => {
   const database = temporaryDatabase();
   const ledger = testLedger(database);
   const runs = createRunStore({ database, ledger, idempotencyMs: 1e6, outboxMessagesMax: 1000, boundariesMax: 64 });
-  const lane = {
-    open: never,
-    run: never,
-    status: never,
-    host: never,
-    snapshot: never,
-    restore: never,
-    test: never,
-    close: never,
-    onProgress: () => () => undefined,
-    abort: never,
-    destroy: never,
-  };
-  const run = runContextOf(lane);
+  const run = runContextOf(idleLane);
   const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
   const begin = () => startKasmina(world.ports, run, { runs, morphogenetic: setup.config, setup: rest });
   const child = await begin();

@@ -18,7 +18,7 @@ import { Supervisor } from "../../src/supervision/supervisor.ts";
 import type { ForgeLane, LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
 import { host, laneResult, setup as plainSetup, runId } from "../machines/fixtures.ts";
 import { blueprint, hashOf, host as hostAsset, kernel, tags, temporaryDatabase, testLedger } from "../store/support.ts";
-import { never, runContextOf } from "./run.ts";
+import { idleLane, never, runContextOf } from "./run.ts";
 import { createActorWorld, gate, idle } from "./support.ts";
 
 const done = async <T>(value: T): Promise<LaneOutcome<T>> => ({ kind: "done", value });
@@ -97,6 +97,7 @@ const start = async (hold: Hold = {}) => {
     ...(last === undefined ? {} : { lastResult: last }),
   });
   const lane: TrainingLane = {
+    ...idleLane,
     open: () => done(status()),
     run: async (plan) => {
       plans.push(plan);
@@ -106,13 +107,7 @@ const start = async (hold: Hold = {}) => {
     },
     status: () => done(status()),
     host: () => done(hostAsset.host),
-    snapshot: never,
-    restore: never,
-    test: never,
     close: () => done(undefined),
-    onProgress: () => () => undefined,
-    abort: never,
-    destroy: never,
   };
   const interrupt = new AbortController();
   const ends: string[] = [];

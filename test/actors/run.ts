@@ -10,6 +10,21 @@ export const never = async (): Promise<never> => {
   throw new Error("not asked for in this test");
 };
 
+/** A lane that is never asked. */
+export const idleLane: RunContext["lane"] = {
+  open: never,
+  run: never,
+  status: never,
+  host: never,
+  snapshot: never,
+  restore: never,
+  test: never,
+  close: never,
+  onProgress: () => () => undefined,
+  abort: never,
+  destroy: never,
+};
+
 export const runContextOf = (lane: RunContext["lane"], more: Partial<RunContext> = {}): RunContext => ({
   runId,
   arm: "grown",

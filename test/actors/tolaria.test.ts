@@ -8,7 +8,7 @@ import type { ReplyOf } from "../../src/contracts/subjects.ts";
 import type { LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
 import { host, laneResult, runId } from "../machines/fixtures.ts";
 import { host as hostAsset } from "../store/support.ts";
-import { never, runContextOf } from "./run.ts";
+import { idleLane, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
 
 const done = async <T>(value: T): Promise<LaneOutcome<T>> => ({ kind: "done", value });
@@ -28,6 +28,7 @@ const start = async () => {
   });
   /** Windows take a second of simulated time. */
   const lane: TrainingLane = {
+    ...idleLane,
     open: () => done(status()),
     run: async (plan) => {
       plans.push(plan);
@@ -37,13 +38,7 @@ const start = async () => {
     },
     status: () => done(status()),
     host: () => done(hostAsset.host),
-    snapshot: never,
-    restore: never,
-    test: never,
     close: () => done(undefined),
-    onProgress: () => () => undefined,
-    abort: never,
-    destroy: never,
   };
   const run = runContextOf(lane, { opened: false });
   const urza = await world.as("urza");

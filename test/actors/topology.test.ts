@@ -19,19 +19,20 @@ const draw = (tree: SupervisorTree, indent = ""): string[] =>
     return [`${indent}${last ? "└─" : "├─"} ${name}`, ...below];
   });
 
+const starters = {
+  oona: idle,
+  urza: idle,
+  nissa: idle,
+  tezzeret: idle,
+  urabrask: idle,
+  gate: idle,
+  warden: idle,
+  tamiyo: idle,
+  emrakul: idle,
+  letters: idle,
+};
+
 const build = async (): Promise<SupervisorTree> => {
-  const starters = {
-    oona: idle,
-    urza: idle,
-    nissa: idle,
-    tezzeret: idle,
-    urabrask: idle,
-    gate: idle,
-    warden: idle,
-    tamiyo: idle,
-    emrakul: idle,
-    letters: idle,
-  };
   const supervisor = new Supervisor(nodeTopology(starters, bounds), { clock: createSimulatedClock() });
   await supervisor.start();
   await supervisor.addChild(runTopology("<id>", { kasmina: idle, tolaria: idle }, bounds));
@@ -59,22 +60,6 @@ describe("topology", () => {
   it("a run's Tolaria may end, everything else is kept up", () => {
     const spec: ChildSpec = runTopology("r-1", { kasmina: idle, tolaria: idle }, bounds);
     expect(spec.id).toBe("run:r-1");
-    expect(
-      nodeTopology(
-        {
-          oona: idle,
-          urza: idle,
-          nissa: idle,
-          tezzeret: idle,
-          urabrask: idle,
-          gate: idle,
-          warden: idle,
-          tamiyo: idle,
-          emrakul: idle,
-          letters: idle,
-        },
-        bounds,
-      ).children.map((child) => child.restart),
-    ).toEqual(Array(5).fill("permanent"));
+    expect(nodeTopology(starters, bounds).children.map((child) => child.restart)).toEqual(Array(5).fill("permanent"));
   });
 });

@@ -98,6 +98,30 @@ const accuracyOf = (dataset: DatasetBuffers, split: SplitName, correct: Float32A
   return deviations > 0 ? 1 - (mean(correct) * correct.length) / deviations : 0;
 };
 
+interface EvaluatedRun {
+  readonly start: number;
+  readonly batch: FilledBatch;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+}
+
+/** One run after the other: an unkept batch is filled anew for the next. */
+async function* runsOver(
+  executable: Executable,
+  tensors: Readonly<Record<string, Tensor>>,
+  batches: Iterable<FilledBatch>,
+): AsyncGenerator<EvaluatedRun> {
+  let start = 0;
+  for (const batch of batches) {
+    const { x, y } = batch;
+    yield { start, batch, outputs: await executable.run(feedsFor(executable, { ...tensors, x, y })) };
+    start += batch.count;
+  }
+}
+
+/** Values of the samples of a run that count. */
+const countedOf = ({ batch, outputs }: EvaluatedRun, name: "lossPerSample" | "correct"): Float32Array =>
+  (outputs[name]!.data as Float32Array).subarray(0, batch.count);
+
 /** Losses of the first validation samples only: what a gate screens on. */
 export const screenLosses = async (
   executable: Executable,
@@ -106,12 +130,8 @@ export const screenLosses = async (
   samples: number,
 ): Promise<Float32Array> => {
   const losses = new Float32Array(Math.min(samples, dataset.validation.count));
-  let start = 0;
-  for (const { count, x, y } of firstOf(batchesOf(dataset, "validation", executable.inputs), losses.length)) {
-    const result = await executable.run(feedsFor(executable, { ...tensors, x, y }));
-    losses.set((result["lossPerSample"]!.data as Float32Array).subarray(0, count), start);
-    start += count;
-  }
+  const first = firstOf(batchesOf(dataset, "validation", executable.inputs), losses.length);
+  for await (const run of runsOver(executable, tensors, first)) losses.set(countedOf(run, "lossPerSample"), run.start);
   return losses;
 };
 
@@ -126,13 +146,11 @@ export const evaluateSplit = async (
   const samples = dataset[split].count;
   const losses = new Float32Array(samples);
   const correct = new Float32Array(samples);
-  let start = 0;
-  for (const { count, x, y } of batchesOf(dataset, split, executable.inputs)) {
-    const result = await executable.run(feedsFor(executable, { ...tensors, x, y }));
-    losses.set((result["lossPerSample"]!.data as Float32Array).subarray(0, count), start);
-    correct.set((result["correct"]!.data as Float32Array).subarray(0, count), start);
-    read?.({ start, count, logits: result["logits"]!.data as Float32Array, targets: y.data });
-    start += count;
+  for await (const run of runsOver(executable, tensors, batchesOf(dataset, split, executable.inputs))) {
+    const { start, batch, outputs } = run;
+    losses.set(countedOf(run, "lossPerSample"), start);
+    correct.set(countedOf(run, "correct"), start);
+    read?.({ start, count: batch.count, logits: outputs["logits"]!.data as Float32Array, targets: batch.y.data });
   }
   return { losses, correct, accuracy: accuracyOf(dataset, split, correct) };
 };
