@@ -29,7 +29,13 @@ const quantile = (sorted: readonly number[], q: number): number =>
 export const benchBus = async ({ requests = 2_000, publishes = 2_000, inFlight = 32 } = {}): Promise<BusBench> => {
   const clock = createSystemClock();
   const dataDir = await mkdtemp(join(tmpdir(), "esper-bench-bus-"));
-  const config = { mode: "embedded", port: -1, memoryBytesMax: 16_777_216, storageBytesMax: 268_435_456 } as const;
+  const config = {
+    mode: "embedded",
+    host: "127.0.0.1",
+    port: -1,
+    memoryBytesMax: 16_777_216,
+    storageBytesMax: 268_435_456,
+  } as const;
   const oona = await startOona({ config, dataDir, payloadBytesMax: 65_536, clock, entropy: createSystemEntropy(), log: quiet });
   try {
     const [gate, operator, supervisor, nissa] = [

@@ -1,145 +1,59 @@
 /**
- * Sets the constants of src/policy/calibration.ts on hosts of its own, with random seeds far from those that score them:
- * `node --import tsx bench/calibrate.ts [--hosts 40] [--quick] [--json]`. With `--results FILE …` the forecast is fitted on finished jobs of bench:growth instead, from
- * suites that score no forecast: `--results .esper/bench-growth/full/spans/results.jsonl --results .esper/bench-growth/full/rank/results.jsonl`.
+ * Sets the constants that ship, thresholds of the trigger, confidence and forecast, on hosts of its own with random seeds far from those that score
+ * them: `node --import tsx bench/calibrate.ts [--hosts 60] [--only PART …] [--out DIR] [--quick] [--json] [--write]`. `--write` puts what
+ * was fitted into src/contracts/calibrated.ts. Hosts that are finished stay in the folder and are not run again.
  *
- * Confidence: of the worst layer of every damaged and whole host, how its severity in two successive checks goes with being damaged.
- * Forecast: of every trial at a damaged layer, how gap and validation loss when it germinated go with the gain of the verdict.
+ * trigger: from the first two checks of damaged and as many whole hosts that nothing grows in; how the thresholds follow stands in fit-trigger.ts.
+ *    The bound's width is not fitted: it is Student's 95 % quantile with a degree of freedom less than a measurement has blocks.
+ * confidence: of the worst layer of each of these hosts, how its severity under the thresholds goes with being damaged.
+ * forecast: the damaged hosts and half of the whole ones once more, grown to their end: of every trial at a damaged layer, how gap and validation
+ *    loss when it germinated go with the gain of the verdict; and whether the thresholds let whole hosts alone beyond their first two checks. With
+ *    `--results FILE …` it is fitted on finished jobs of bench:growth instead.
  */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { z } from "zod";
 import { sessionSpecOf } from "../src/config/session-spec.ts";
 import { MorphogeneticConfig } from "../src/contracts/config.ts";
-import type { DatasetBuffers } from "../src/contracts/dataset.ts";
+import type { TriggerConfig } from "../src/contracts/config-signal.ts";
 import { EsperError } from "../src/contracts/errors.ts";
 import { JobResult } from "../src/contracts/experiment.ts";
-import { severityOf } from "../src/contracts/signal.ts";
-import { loadDataset } from "../src/data/datasets.ts";
-import type { Engine } from "../src/engine/engine.ts";
 import { createEngine } from "../src/engine/engine.ts";
 import type { CellSpec } from "../src/experiment/plan.ts";
-import { calibration } from "../src/policy/calibration.ts";
+import { contentHash } from "../src/graph/hash.ts";
+import { type Calibration, calibration } from "../src/policy/calibration.ts";
 import { runSolo, type SoloOutcome } from "../src/solo/run-solo.ts";
-import { nodeFileSystem } from "../src/store/file-system.ts";
+import { type CalibratedPart, writeCalibrated } from "./calibrated-file.ts";
+import { fitConfidence, fitForecast, type GainPoint, trialsOfJob, worstOf } from "./fit-policy.ts";
+import { falseAlarmCost, fitTrigger, type Plateau, scoreTrigger, type TriggerFit, type TriggerScore } from "./fit-trigger.ts";
 import { damagedHosts, type Effort, fullEffort, quickEffort, wholeHosts } from "./growth-hosts.ts";
-import { deviation, isMain, mean, print, table } from "./support.ts";
+import { collectChecks, createDatasets, MeasuredHost } from "./host-checks.ts";
+import { openKept } from "./kept.ts";
+import { isMain, print, table } from "./support.ts";
 
-/** Far from the random seeds of the growth bench. */
-const firstSeed = 1001;
-/** A layer with less evidence against it is none to learn the odds from. */
-const severityMin = 0.05;
-
-/** The worst layer of a host. */
-export interface LayerPoint {
-  readonly severity: number;
-  readonly damaged: boolean;
-}
-
-export interface GainPoint {
-  readonly gap: number;
-  readonly validationLoss: number;
-  readonly gain: number;
-  /** It came to a verdict; the gain of a trial that was culled before is of one of its stages. */
-  readonly judged: boolean;
-  readonly kept: boolean;
-}
+/** Far from the random seeds of the growth bench and of the comparison of signals. */
+export const firstSeed = 1001;
+export const calibrationParts = ["trigger", "confidence", "forecast"] as const satisfies readonly CalibratedPart[];
 
 export interface CalibrationFit {
-  readonly hosts: number;
-  readonly layers: readonly LayerPoint[];
-  readonly trials: readonly GainPoint[];
-  readonly confidence: { readonly logOddsAtOne: number; readonly logOddsPerLogSeverity: number };
-  readonly forecast: {
-    readonly logGainAtOne: number;
-    readonly logGainPerLogGap: number;
-    readonly logGainPerLogLoss: number;
-    readonly logGainSd: number;
-    readonly lossTypical: number;
-    readonly keepRate: number;
+  readonly hosts: { readonly damaged: number; readonly whole: number };
+  /** Hosts with a layer that something speaks against. */
+  readonly layers: number;
+  readonly trials: number;
+  /** Of the whole hosts that were taken to their end, those that a seed germinated in. */
+  readonly toTheEnd?: { readonly whole: number; readonly germinated: number };
+  readonly trigger?: TriggerFit & {
+    /** The same hosts under the thresholds that ship. */
+    readonly shipped: TriggerScore;
   };
+  readonly confidence?: Calibration["confidence"];
+  readonly forecast?: Calibration["forecast"];
 }
 
-/** Solves A x = b by Gaussian elimination with pivots; for the three unknowns of the plane. */
-const solve = (a: readonly (readonly number[])[], b: readonly number[]): number[] => {
-  const rows = a.map((row, i) => [...row, b[i]!]);
-  const size = rows.length;
-  for (let column = 0; column < size; column++) {
-    const pivot = rows
-      .slice(column)
-      .reduce((best, row, i) => (Math.abs(row[column]!) > Math.abs(rows[best]![column]!) ? column + i : best), column);
-    [rows[column], rows[pivot]] = [rows[pivot]!, rows[column]!];
-    for (let row = 0; row < size; row++) {
-      if (row === column) continue;
-      const factor = rows[row]![column]! / rows[column]![column]!;
-      rows[row] = rows[row]!.map((value, i) => value - factor * rows[column]![i]!);
-    }
-  }
-  return rows.map((row, i) => row[size]! / row[i]!);
-};
-
-/** Ridge-penalised least squares: few points must not give wild slopes. */
-const leastSquares = (x: readonly (readonly number[])[], y: readonly number[], penalties: readonly number[]): number[] => {
-  const gram = penalties.map((penalty, i) =>
-    penalties.map((_, j) => x.reduce((sum, row) => sum + row[i]! * row[j]!, 0) + (i === j ? penalty : 0)),
-  );
-  return solve(
-    gram,
-    penalties.map((_, i) => x.reduce((sum, row, n) => sum + row[i]! * y[n]!, 0)),
-  );
-};
-
-/** Logistic regression on ln severity by Newton's steps, with a weak penalty: layers that separate perfectly have no finite optimum. */
-export const fitConfidence = (points: readonly LayerPoint[]): CalibrationFit["confidence"] => {
-  const penalty = 0.5;
-  const rows = points.map(({ severity, damaged }) => ({ x: [1, Math.log(severity)], y: damaged ? 1 : 0 }));
-  let weights = [0, 1];
-  for (let round = 0; round < 50; round++) {
-    const odds = rows.map(({ x }) => 1 / (1 + Math.exp(-(weights[0]! + weights[1]! * x[1]!))));
-    const slope = [0, 1].map((i) => rows.reduce((sum, { x, y }, n) => sum + (y - odds[n]!) * x[i]!, 0) - penalty * weights[i]!);
-    const curvature = [0, 1].map((i) =>
-      [0, 1].map(
-        (j) => rows.reduce((sum, { x }, n) => sum + odds[n]! * (1 - odds[n]!) * x[i]! * x[j]!, 0) + (i === j ? penalty : 0),
-      ),
-    );
-    const step = solve(curvature, slope);
-    weights = weights.map((weight, i) => weight + step[i]!);
-  }
-  return { logOddsAtOne: weights[0]!, logOddsPerLogSeverity: weights[1]! };
-};
-
-/** Least squares of ln gain on ln gap and ln validation loss, over the verdicts whose gain is positive. */
-export const fitForecast = (points: readonly GainPoint[], gapFloor: number): CalibrationFit["forecast"] => {
-  const positive = points.filter(({ judged, gain, validationLoss }) => judged && gain > 0 && validationLoss > 0);
-  const x = positive.map(({ gap, validationLoss }) => [1, Math.log(Math.max(gapFloor, gap)), Math.log(validationLoss)]);
-  const y = positive.map(({ gain }) => Math.log(gain));
-  const plane = leastSquares(x, y, [1e-6, 0.1, 0.1]);
-  return {
-    logGainAtOne: plane[0]!,
-    logGainPerLogGap: plane[1]!,
-    logGainPerLogLoss: plane[2]!,
-    logGainSd: deviation(y.map((value, n) => value - x[n]!.reduce((sum, each, i) => sum + each * plane[i]!, 0))),
-    lossTypical: Math.exp(mean(positive.map(({ validationLoss }) => Math.log(validationLoss)))),
-    keepRate: points.filter(({ kept }) => kept).length / Math.max(1, points.length),
-  };
-};
-
-/** The layer that the first checks put highest, with its least severity; none where nothing speaks against any. */
-const namedOf = ({ config }: CellSpec, { results, damagedSites }: SoloOutcome): LayerPoint[] => {
-  const { trigger } = config.morphogenetic;
-  const checks = results.flatMap(({ signal }) => (signal === undefined ? [] : [signal.layers])).slice(0, trigger.checks);
-  const points = (checks[0] ?? []).map(({ site }): LayerPoint => {
-    const severities = checks.map((layers) => {
-      const layer = layers.find((each) => each.site === site);
-      return layer === undefined ? 0 : (severityOf(layer, trigger) ?? 0);
-    });
-    return { severity: Math.min(...severities), damaged: damagedSites.includes(site) };
-  });
-  const worst = points.reduce<LayerPoint | undefined>(
-    (best, each) => (best === undefined || each.severity > best.severity ? each : best),
-    undefined,
-  );
-  return worst === undefined || worst.severity <= severityMin ? [] : [worst];
-};
+/** To three digits: more of them would be noise. */
+const rounded = <T extends Readonly<Record<string, number>>>(constants: T): T =>
+  Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, Number(value.toPrecision(3))])) as T;
 
 const trialsOf = ({ config }: CellSpec, { results, decisions, damagedSites, fieldReports }: SoloOutcome): GainPoint[] =>
   fieldReports.flatMap((report): GainPoint[] => {
@@ -157,115 +71,234 @@ const trialsOf = ({ config }: CellSpec, { results, decisions, damagedSites, fiel
     ];
   });
 
-const runCell = async (
-  cell: CellSpec,
-  dataset: DatasetBuffers,
-  engine: Engine,
-  reference: Engine,
-): Promise<SoloOutcome | string> => {
-  const runId = `calibration-${cell.config.randomSeed}`;
-  const spec = sessionSpecOf({ runId, config: cell.config, dataset, engine: engine.name, damaged: cell.damage !== "none" });
-  let ticks = 0;
-  try {
-    return await runSolo({ spec, dataset, engine, reference, growth: true, nowMs: () => ticks++ });
-  } catch (error) {
-    if (!(error instanceof EsperError)) throw error;
-    return error.message;
-  }
-};
+const KeptTrial = z.strictObject({
+  gap: z.number(),
+  validationLoss: z.number(),
+  gain: z.number(),
+  judged: z.boolean(),
+  kept: z.boolean(),
+});
+/** A host that was grown to its end. */
+const GrownHost = z.strictObject({ germinated: z.boolean(), trials: z.array(KeptTrial) });
+type GrownHost = z.infer<typeof GrownHost>;
 
-/** The same of a finished job. */
-export const trialsOfJob = ({ checks, curve, damagedSites, trials }: JobResult, checked: number): GainPoint[] =>
-  trials.flatMap(({ site, epoch, gain, judged, outcome }): GainPoint[] => {
-    const gaps = checks
-      .filter((check) => check.epoch < epoch)
-      .slice(-checked)
-      .flatMap(({ gaps: known }) => known[site] ?? []);
-    const validationLoss = curve.findLast((point) => point.epoch < epoch)?.loss;
-    if (!damagedSites.includes(site) || gain === undefined || gaps.length === 0 || validationLoss === undefined) return [];
-    return [{ gap: Math.min(...gaps), validationLoss, gain: gain.mean, judged, kept: outcome === "FOSSILIZED" }];
-  });
-
-export interface CalibrationOptions {
-  readonly hosts: number;
-  readonly effort: Effort;
-  /** A gap below this counts as this. */
-  readonly gapFloor: number;
+interface TrialOptions {
+  readonly constants: Calibration;
+  readonly out: string | undefined;
   readonly onHost: (line: string) => void;
 }
 
-export const calibrate = async ({ hosts, effort, gapFloor, onHost }: CalibrationOptions): Promise<CalibrationFit> => {
+interface Grown {
+  readonly trials: readonly GainPoint[];
+  readonly toTheEnd: NonNullable<CalibrationFit["toTheEnd"]>;
+}
+
+/** Every host grown to its end, in turn. One that fails has no trial. */
+const growHosts = async (cells: readonly CellSpec[], { constants, out, onHost }: TrialOptions): Promise<Grown> => {
   const engine = await createEngine("native", { threads: 1 });
   const reference = await createEngine("wasm", { threads: 1 });
-  const sets = new Map<string, DatasetBuffers>();
-  const layers: LayerPoint[] = [];
-  const trials: GainPoint[] = [];
-  const cells = [...damagedHosts(hosts, effort, firstSeed), ...wholeHosts(Math.ceil(hosts / 2), effort, firstSeed)];
-  for (const [index, cell] of cells.entries()) {
-    const key = JSON.stringify(cell.config.dataset);
-    const dataset =
-      sets.get(key) ?? (await loadDataset(cell.config.dataset, { files: nodeFileSystem, folder: ".esper/datasets" })).buffers;
-    sets.set(key, dataset);
-    const outcome = await runCell(cell, dataset, engine, reference);
-    if (typeof outcome === "string") {
-      onHost(`${index + 1}/${cells.length} ${cell.host} ${cell.damage}: ${outcome}`);
-      continue;
+  const datasetOf = createDatasets();
+  const kept = openKept(out === undefined ? undefined : join(out, "grown.jsonl"), GrownHost);
+  const grow = async (cell: CellSpec): Promise<GrownHost | string> => {
+    const { config } = cell;
+    const key = contentHash({ config, confidence: constants.confidence, engine: { name: engine.name, version: engine.version } });
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const dataset = await datasetOf(cell);
+    const runId = `calibration-${config.randomSeed}`;
+    const spec = sessionSpecOf({ runId, config, dataset, engine: engine.name, damaged: cell.damage !== "none" });
+    let ticks = 0;
+    const nowMs = (): number => ticks++;
+    try {
+      const outcome = await runSolo({ spec, dataset, engine, reference, growth: true, nowMs, calibration: constants });
+      const germinated = outcome.decisions.some((decision) => decision.outcome === "germinate");
+      const grown = { germinated, trials: trialsOf(cell, outcome) };
+      kept.put(key, grown);
+      return grown;
+    } catch (error) {
+      if (!(error instanceof EsperError)) throw error;
+      return error.message;
     }
-    const [seen, tried] = [namedOf(cell, outcome), trialsOf(cell, outcome)];
-    layers.push(...seen);
-    trials.push(...tried);
-    const told = [...seen.map(({ severity, damaged }) => `${damaged ? "damaged" : "sound"} ${severity.toFixed(2)}`)].join(", ");
-    onHost(
-      `${index + 1}/${cells.length} ${cell.host} ${cell.damage} ${cell.dataset}: ${told || "no severity"}; gains ${tried.map(({ gap, gain, kept }) => `${gain.toFixed(3)} of gap ${gap.toFixed(3)} ${kept ? "kept" : "culled"}`).join(", ") || "none"}`,
-    );
+  };
+  const trials: GainPoint[] = [];
+  const toTheEnd = { whole: 0, germinated: 0 };
+  try {
+    for (const [index, cell] of cells.entries()) {
+      const grown = await grow(cell);
+      const label = `${index + 1}/${cells.length} ${cell.host} ${cell.damage} ${cell.dataset} ${cell.config.randomSeed}`;
+      if (typeof grown === "string") {
+        onHost(`${label}: ${grown}`);
+        continue;
+      }
+      trials.push(...grown.trials);
+      if (cell.damage === "none") {
+        toTheEnd.whole += 1;
+        if (grown.germinated) toTheEnd.germinated += 1;
+      }
+      const gains = grown.trials.map(
+        ({ gap, gain, kept: stays }) => `${gain.toFixed(3)} of gap ${gap.toFixed(3)} ${stays ? "kept" : "culled"}`,
+      );
+      onHost(`${label}: ${gains.join(", ") || (grown.germinated ? "a trial where nothing is damaged" : "no trial")}`);
+    }
+  } finally {
+    await Promise.all([engine.dispose(), reference.dispose()]);
   }
-  await Promise.all([engine.dispose(), reference.dispose()]);
-  return { hosts: cells.length, layers, trials, confidence: fitConfidence(layers), forecast: fitForecast(trials, gapFloor) };
+  return { trials, toTheEnd };
 };
 
-export const calibrationTable = ({ hosts, layers, trials, confidence, forecast }: CalibrationFit): string =>
-  table(
-    ["constant", "value"],
-    [
-      ["hosts / layers / trials", `${hosts} / ${layers.length} / ${trials.length}`],
-      ...Object.entries({ ...confidence, ...forecast }).map(([name, value]) => [name, value.toFixed(3)]),
-    ],
+const withTrigger = (cell: CellSpec, trigger: Partial<TriggerConfig>): CellSpec => {
+  const { morphogenetic } = cell.config;
+  return {
+    ...cell,
+    config: { ...cell.config, morphogenetic: { ...morphogenetic, trigger: { ...morphogenetic.trigger, ...trigger } } },
+  };
+};
+
+export interface CalibrationOptions {
+  /** Damaged ones, and as many whole ones. */
+  readonly hosts: number;
+  readonly only: readonly CalibratedPart[];
+  readonly effort: Effort;
+  /** Where finished hosts are kept. */
+  readonly out?: string;
+  readonly onHost: (line: string) => void;
+}
+
+export const calibrate = async ({ hosts, only, effort, out, onHost }: CalibrationOptions): Promise<CalibrationFit> => {
+  const damaged = damagedHosts(hosts, effort, firstSeed);
+  const whole = wholeHosts(hosts, effort, firstSeed);
+  const shipped = MorphogeneticConfig.parse({}).trigger;
+  const checked = only.includes("trigger") || only.includes("confidence");
+  const kept = openKept(out === undefined ? undefined : join(out, "checks.jsonl"), MeasuredHost);
+  const seen = checked ? await collectChecks([...damaged, ...whole], { onHost, kept }) : [];
+  const trigger = only.includes("trigger") ? { ...fitTrigger(seen, shipped), shipped: scoreTrigger(seen, shipped) } : undefined;
+  const rules: TriggerConfig = { ...shipped, ...trigger?.thresholds };
+  const layers = seen.flatMap((host) => worstOf(host, rules));
+  const confidence = only.includes("confidence") ? rounded(fitConfidence(layers)) : undefined;
+  const constants: Calibration = { ...calibration, ...(confidence === undefined ? {} : { confidence }) };
+  const cells = [...damaged, ...whole.slice(0, Math.ceil(hosts / 2))].map((cell) => withTrigger(cell, rules));
+  const grown = only.includes("forecast") ? await growHosts(cells, { constants, out, onHost }) : undefined;
+  return {
+    hosts: { damaged: damaged.length, whole: whole.length },
+    layers: layers.length,
+    trials: grown?.trials.length ?? 0,
+    ...(trigger === undefined ? {} : { trigger }),
+    ...(confidence === undefined ? {} : { confidence }),
+    ...(grown === undefined
+      ? {}
+      : { forecast: rounded(fitForecast(grown.trials, calibration.forecast.gapFloor)), toTheEnd: grown.toTheEnd }),
+  };
+};
+
+const scoreText = ({ found, damaged, falseAlarms, whole }: TriggerScore): string =>
+  `${found} of ${damaged} damaged hosts found, ${falseAlarms} of ${whole} whole ones named`;
+
+const endText = ({ whole, germinated }: NonNullable<CalibrationFit["toTheEnd"]>): string =>
+  `a seed germinated in ${germinated} of ${whole} whole hosts until their end`;
+
+const numberText = (value: number): string => String(Number(value.toPrecision(3)));
+
+const plateauText = ({ name, value, from, to, openBelow, openAbove }: Plateau): readonly string[] => [
+  name,
+  numberText(value),
+  `${openBelow ? "≤ " : ""}${numberText(from)} to ${openAbove ? "≥ " : ""}${numberText(to)}`,
+];
+
+export const calibrationTable = ({ hosts, layers, trials, toTheEnd, trigger, confidence, forecast }: CalibrationFit): string =>
+  [
+    `${hosts.damaged} damaged and ${hosts.whole} whole hosts, ${layers} layers named, ${trials} trials at damaged layers${toTheEnd === undefined ? "" : `; ${endText(toTheEnd)}`}.`,
+    ...(trigger === undefined
+      ? []
+      : [
+          table(["threshold", "value", "plateau"], trigger.plateaus.map(plateauText)),
+          `Fitted: ${scoreText(trigger.score)}. The thresholds that ship: ${scoreText(trigger.shipped)}. A false alarm counts as ${falseAlarmCost} finds.`,
+        ]),
+    ...[confidence, forecast].flatMap((constants) =>
+      constants === undefined
+        ? []
+        : [
+            table(
+              ["constant", "value"],
+              Object.entries(constants).map(([name, value]) => [name, value.toFixed(3)]),
+            ),
+          ],
+    ),
+  ].join("\n\n");
+
+/** What stands beside the constants: on what they were set, and with what success. */
+const provenanceOf = ({ hosts, layers, trials, toTheEnd, trigger, confidence, forecast }: CalibrationFit, from: string) => ({
+  ...(trigger === undefined
+    ? {}
+    : { trigger: `${hosts.damaged} damaged and ${hosts.whole} whole hosts, ${from}: ${scoreText(trigger.score)}` }),
+  ...(confidence === undefined
+    ? {}
+    : { confidence: `the worst layer of each of ${layers} hosts that something speaks against, ${from}` }),
+  ...(forecast === undefined
+    ? {}
+    : {
+        forecast: `${trials} trials at damaged layers of ${hosts.damaged} hosts, ${from}${toTheEnd === undefined ? "" : `; ${endText(toTheEnd)}`}`,
+      }),
+});
+
+const write = (fit: CalibrationFit, from: string): void => {
+  const { trigger, confidence, forecast } = fit;
+  writeCalibrated(
+    {
+      ...(trigger === undefined ? {} : { trigger: trigger.thresholds }),
+      ...(confidence === undefined ? {} : { confidence }),
+      ...(forecast === undefined ? {} : { forecast }),
+    },
+    provenanceOf(fit, from),
   );
+};
+
+/** The forecast on finished jobs; controls and whole hosts have no trial at a damaged layer. */
+const forecastOfJobs = (files: readonly string[]): CalibrationFit => {
+  const { checks } = MorphogeneticConfig.parse({}).trigger;
+  const lines = files.flatMap((file) =>
+    readFileSync(file, "utf8")
+      .split("\n")
+      .filter((line) => line !== ""),
+  );
+  const jobs = lines.map((line) => JobResult.parse(JSON.parse(line)));
+  const trials = jobs.flatMap((job) => trialsOfJob(job, checks));
+  const damaged = jobs.filter(({ damagedSites }) => damagedSites.length > 0).length;
+  return {
+    hosts: { damaged, whole: jobs.length - damaged },
+    layers: 0,
+    trials: trials.length,
+    forecast: rounded(fitForecast(trials, calibration.forecast.gapFloor)),
+  };
+};
+
+const partsOf = (names: readonly string[]): readonly CalibratedPart[] => {
+  const unknown = names.find((name) => !calibrationParts.some((part) => part === name));
+  if (unknown !== undefined) throw new Error(`--only: expected one of ${calibrationParts.join(", ")}, got ${unknown}`);
+  return calibrationParts.filter((part) => names.length === 0 || names.includes(part));
+};
 
 if (isMain(import.meta.url)) {
   const { values } = parseArgs({
     options: {
-      hosts: { type: "string", default: "40" },
+      hosts: { type: "string", default: "60" },
+      only: { type: "string", multiple: true, default: [] },
       results: { type: "string", multiple: true, default: [] },
+      out: { type: "string", default: ".esper/calibration" },
       quick: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
     },
   });
-  if (values.results.length > 0) {
-    const { trigger } = MorphogeneticConfig.parse({});
-    const jobs = values.results.flatMap((file) =>
-      readFileSync(file, "utf8")
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => JobResult.parse(JSON.parse(line))),
-    );
-    // Controls and whole hosts have no trial at a damaged layer.
-    const trials = jobs.flatMap((job) => trialsOfJob(job, trigger.checks));
-    const forecast = fitForecast(trials, calibration.forecast.gapFloor);
-    print(
-      { trials, forecast },
-      table(
-        ["constant", "value"],
-        [["trials", `${trials.length}`], ...Object.entries(forecast).map(([name, value]) => [name, value.toFixed(3)])],
-      ),
-    );
-    process.exit(0);
-  }
-  const fit = await calibrate({
-    hosts: Number(values.hosts),
-    effort: values.quick ? quickEffort : fullEffort,
-    gapFloor: calibration.forecast.gapFloor,
-    onHost: (line) => console.error(line),
-  });
+  const fit =
+    values.results.length > 0
+      ? forecastOfJobs(values.results)
+      : await calibrate({
+          hosts: Number(values.hosts),
+          only: partsOf(values.only),
+          effort: values.quick ? quickEffort : fullEffort,
+          out: values.out,
+          onHost: (line) => console.error(line),
+        });
   print(fit, calibrationTable(fit));
+  if (values.write) write(fit, values.results.length > 0 ? "finished jobs of bench:growth" : `random seeds from ${firstSeed} on`);
 }

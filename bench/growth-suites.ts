@@ -172,7 +172,7 @@ const places: Suite = {
   title: "Growth where it is of no use: a random place of damaged and of healthy hosts, MLP 4 × 64",
   cells: (sources) =>
     placeHosts.flatMap((host) =>
-      seedsOf(sources, 16).flatMap((randomSeed, index) => {
+      seedsOf(sources, 48).flatMap((randomSeed, index) => {
         const request = { ...host, dataset: index % 2 === 0 ? "mnist" : "fashion-mnist", randomSeed, effort: effortOf(sources) };
         const damage = { name: "dead", kind: "dead", live: 2, site: "random" } as const;
         return [

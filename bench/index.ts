@@ -3,15 +3,18 @@
  * Nothing else should run on the machine meanwhile.
  */
 import { parseArgs } from "node:util";
+import { artifactsTable, benchArtifacts } from "./artifacts.ts";
 import { benchBus, busTable } from "./bus.ts";
 import { benchCommand, commandTable } from "./command.ts";
 import { benchDecision, decisionTable } from "./decision.ts";
 import { benchDormant, dormantTable } from "./dormant.ts";
 import { benchForge, forgeTable } from "./forge.ts";
+import { benchHttp, httpTable } from "./http.ts";
 import { benchLedger, ledgerTable } from "./ledger.ts";
 import { writePart } from "./results-file.ts";
 import { machineLine } from "./support.ts";
 import { benchTrainStep, trainStepTable } from "./train-step.ts";
+import { benchView, viewTable } from "./view.ts";
 
 interface Bench {
   readonly title: string;
@@ -45,15 +48,31 @@ const benches: Readonly<Record<string, Bench>> = {
     target: "p99 < 10 ms",
     run: async (quick) => commandTable(await benchCommand({ commands: quick ? 100 : 1_000 })),
   },
+  http: {
+    title: "Commands over HTTP beside NATS: one Gate, one disk, 64 askers at once",
+    target: "≥ 10,000/s, p99 < 20 ms; 0 failures",
+    run: async (quick) => httpTable(await benchHttp(quick ? { commands: 500, fuzzRequests: 500 } : {})),
+  },
   ledger: {
     title: "The ledger: told in the transaction of the command, checked and replayed",
     target: "–",
     run: async (quick) => ledgerTable(await benchLedger(quick ? { commands: 100, rounds: 3, entries: 2_000 } : {})),
   },
+  artifacts: {
+    title: "Signed artifacts: verified when they are loaded, named by a signed index",
+    target: "–",
+    run: async (quick) => artifactsTable(await benchArtifacts(quick ? { rounds: 3, calls: 10, names: 100 } : {})),
+  },
   bus: {
     title: "The bus alone",
     target: "–",
     run: async (quick) => busTable(await benchBus(quick ? { requests: 200, publishes: 200 } : {})),
+  },
+  view: {
+    title:
+      "The page's wire: 50,000 updates a second over 10,000 seeds, and opening a recorded run of 1,000 windows × 1,000 seeds",
+    target: "event to page p99 < 150 ms; a run opens in < 2 s",
+    run: async (quick) => viewTable(await benchView(quick ? { seconds: 2, windows: 100 } : {})),
   },
 };
 

@@ -1,35 +1,27 @@
 /**
  * All signals of a layer on the same damaged and whole hosts, each judged alone:
- * `node --import tsx bench/signals.ts [--hosts 60] [--quick] [--json] [--write]`. `--write` puts the table into bench/RESULTS.md.
+ * `node --import tsx bench/signals.ts [--hosts 60] [--out DIR] [--quick] [--json] [--write]`. `--write` puts the table into bench/RESULTS.md.
  *
  * A host trains alone until its first two checks, in successive windows after the warm-up; nothing is grown. A layer's score is the lesser
  * of its two, since growth wants both, and higher is worse. A layer without a value counts as beyond suspicion, a damaged host without a
  * check as not found.
  */
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { sessionSpecOf } from "../src/config/session-spec.ts";
 import type { TriggerConfig } from "../src/contracts/config-signal.ts";
-import type { DatasetBuffers } from "../src/contracts/dataset.ts";
-import { EsperError } from "../src/contracts/errors.ts";
 import type { RandomSource } from "../src/contracts/ports.ts";
-import { SeedStateTable } from "../src/contracts/seed-state.ts";
-import { gapLower, type LayerSignal, severityOf, worstLayer } from "../src/contracts/signal.ts";
-import { loadDataset } from "../src/data/datasets.ts";
-import type { Engine } from "../src/engine/engine.ts";
-import { createEngine } from "../src/engine/engine.ts";
+import { gapLower, type LayerSignal, severityOf } from "../src/contracts/signal.ts";
 import { bootstrap, clopperPearson, type Estimate, median, type Proportion, ranksOf } from "../src/experiment/intervals.ts";
-import type { CellSpec } from "../src/experiment/plan.ts";
 import { estimateText, plain, proportionText } from "../src/experiment/report/format.ts";
 import { createRandom } from "../src/graph/random.ts";
-import { nodeFileSystem } from "../src/store/file-system.ts";
-import { Session } from "../src/workers/session/session.ts";
 import { damagedHosts, type Effort, fullEffort, quickEffort, wholeHosts } from "./growth-hosts.ts";
+import { checksWanted, collectChecks, type HostChecks, isWhole, MeasuredHost, triggeredAt } from "./host-checks.ts";
+import { openKept } from "./kept.ts";
 import { writePart } from "./results-file.ts";
 import { isMain, machineLine, mean, print, table } from "./support.ts";
 
 /** Neither those of the calibration nor those of the growth bench. */
 const firstSeed = 90_001;
-const checksWanted = 2;
 /** Of the whole hosts. */
 const falseMax = 0.01;
 const confidence = 0.95;
@@ -66,16 +58,6 @@ export const signalScores = {
 } as const satisfies Record<string, Score>;
 export type SignalName = keyof typeof signalScores;
 export const signalNames = Object.keys(signalScores) as readonly SignalName[];
-
-/** A host as its checks show it; fewer than two checks, or a reason, where it could not be measured. */
-export interface HostChecks {
-  readonly label: string;
-  /** Empty for a whole host. */
-  readonly damagedSites: readonly string[];
-  readonly checks: readonly (readonly LayerSignal[])[];
-  readonly trigger: TriggerConfig;
-  readonly problem?: string;
-}
 
 interface ScoredLayer {
   readonly score: number;
@@ -166,7 +148,7 @@ interface Draws {
 }
 
 const rowOf = (signal: SignalName, hosts: readonly HostChecks[], { draws, random }: Draws): SignalRow => {
-  const scored = hosts.map((host): ScoredHost => ({ whole: host.damagedSites.length === 0, layers: scoredLayers(host, signal) }));
+  const scored = hosts.map((host): ScoredHost => ({ whole: isWhole(host), layers: scoredLayers(host, signal) }));
   const measured = scored.filter(({ layers }) => layers.length > 0);
   const damaged = scored.filter(({ whole }) => !whole);
   const worst = measured.filter(({ whole }) => whole).map(({ layers }) => worstOf(layers));
@@ -191,16 +173,10 @@ const rowOf = (signal: SignalName, hosts: readonly HostChecks[], { draws, random
   };
 };
 
-/** The site that both checks name beyond the trigger's threshold. */
-const triggeredAt = ({ checks, trigger }: HostChecks): string | undefined => {
-  const named = checks.map((layers) => worstLayer(layers, trigger)?.site);
-  return checks.length >= checksWanted && named.every((site) => site === named[0]) ? named[0] : undefined;
-};
-
 /** Pure. @param draws Of the bootstrap over hosts. */
 export const compareSignals = (hosts: readonly HostChecks[], draws: number): SignalComparison => {
-  const damaged = hosts.filter(({ damagedSites }) => damagedSites.length > 0);
-  const whole = hosts.filter(({ damagedSites }) => damagedSites.length === 0);
+  const damaged = hosts.filter((host) => !isWhole(host));
+  const whole = hosts.filter(isWhole);
   const measured = whole.filter(({ checks }) => checks.length >= checksWanted);
   const sizes = damaged.flatMap(({ checks: [first], damagedSites }) => (first ? [damagedSites.length / first.length] : []));
   const hits = damaged.filter((host) => host.damagedSites.includes(triggeredAt(host) ?? ""));
@@ -219,62 +195,20 @@ export const compareSignals = (hosts: readonly HostChecks[], draws: number): Sig
   };
 };
 
-/** Trains a host as far as its second check, or as its budget goes. */
-const checksOf = async ({ config }: CellSpec, dataset: DatasetBuffers, engine: Engine) => {
-  const runId = `signals-${config.randomSeed}`;
-  const spec = sessionSpecOf({ runId, config, dataset, engine: engine.name, damaged: config.damage !== undefined });
-  const session = await Session.open(
-    { spec, dataset, table: new SeedStateTable(0), seedIds: [] },
-    { engine, nowMs: () => 0, tell: () => undefined },
-  );
-  try {
-    const checks: (readonly LayerSignal[])[] = [];
-    const { warmupSteps } = config.morphogenetic.signal;
-    for (let epoch = 1, left = checksWanted; left > 0; epoch++) {
-      const measureSignal = session.status.hostStep + spec.epochSteps >= warmupSteps;
-      const work = { kind: "host", steps: spec.epochSteps } as const;
-      const { signal, budgetUsed } = await session.run({ runId, epoch, before: [], work, measureSignal }, {});
-      if (signal !== undefined) checks.push(signal.layers);
-      if (measureSignal) left--;
-      if (budgetUsed) break;
-    }
-    return { checks, damagedSites: session.status.damagedSites };
-  } finally {
-    await session.dispose();
-  }
-};
-
 export interface SignalsOptions {
   /** Damaged ones, and as many whole ones. */
   readonly hosts: number;
   readonly effort: Effort;
   readonly draws: number;
+  /** Where the checks of finished hosts are kept: they do not depend on the trigger that judges them. */
+  readonly out?: string;
   readonly onHost?: (line: string) => void;
 }
 
-export const benchSignals = async ({ hosts, effort, draws, onHost }: SignalsOptions): Promise<SignalComparison> => {
-  const engine = await createEngine("native", { threads: 1 });
-  const sets = new Map<string, DatasetBuffers>();
-  const seen: HostChecks[] = [];
+export const benchSignals = async ({ hosts, effort, draws, out, onHost }: SignalsOptions): Promise<SignalComparison> => {
   const cells = [...damagedHosts(hosts, effort, firstSeed), ...wholeHosts(hosts, effort, firstSeed)];
-  for (const cell of cells) {
-    const key = JSON.stringify(cell.config.dataset);
-    const dataset =
-      sets.get(key) ?? (await loadDataset(cell.config.dataset, { files: nodeFileSystem, folder: ".esper/datasets" })).buffers;
-    sets.set(key, dataset);
-    const { trigger } = cell.config.morphogenetic;
-    const label = `${cell.host} ${cell.damage} ${cell.dataset} ${cell.config.randomSeed}`;
-    try {
-      seen.push({ label, trigger, ...(await checksOf(cell, dataset, engine)) });
-    } catch (error) {
-      if (!(error instanceof EsperError)) throw error;
-      // A damaged host that failed stays a damaged one.
-      seen.push({ label, trigger, checks: [], damagedSites: cell.damage === "none" ? [] : ["unknown"], problem: error.message });
-    }
-    onHost?.(`${seen.length}/${cells.length} ${label}: ${seen.at(-1)?.checks.length ?? 0} checks`);
-  }
-  await engine.dispose();
-  return compareSignals(seen, draws);
+  const kept = openKept(out === undefined ? undefined : join(out, "checks.jsonl"), MeasuredHost);
+  return compareSignals(await collectChecks(cells, { kept, ...(onHost === undefined ? {} : { onHost }) }), draws);
 };
 
 const areaText = (area: Estimate | undefined): string => estimateText(area, (value) => plain(value, 3));
@@ -313,12 +247,14 @@ if (isMain(import.meta.url)) {
       quick: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
+      out: { type: "string", default: ".esper/signals" },
     },
   });
   const comparison = await benchSignals({
     hosts: Number(values.hosts ?? (values.quick ? 3 : 60)),
     effort: values.quick ? quickEffort : fullEffort,
     draws: 1000,
+    out: values.out,
     onHost: (line) => console.error(line),
   });
   const text = signalsTable(comparison);

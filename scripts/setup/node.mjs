@@ -101,6 +101,16 @@ const sourcesUnder = (folder) =>
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 
+/** Bundles the page into `dist/page`. */
+const buildPage = async (root) => {
+  const bundler = join(root, "node_modules", "vite", "bin", "vite.js");
+  const { code, output } = await run(process.execPath, [bundler, "build", "src/visualizer"], {
+    cwd: root,
+    about: "building the page (vite)",
+  });
+  if (code !== 0) throw new SetupError(`expected the page to be built, vite ended with ${code}:\n${tail(output, 20)}`);
+};
+
 /** Builds `dist`, unless it was built from these sources. */
 export const build = async (root, lockHash) => {
   const files = [...sourcesUnder(join(root, "src")), join(root, "tsconfig.json"), join(root, "tsconfig.build.json")];
@@ -121,5 +131,6 @@ export const build = async (root, lockHash) => {
     throw new SetupError(
       `expected the sources to compile, tsc ended with ${code}:\n${tail(output, 20)}\ncorrect them; \`npm run types\` shows all of it`,
     );
+  await buildPage(root);
   writeFileSync(stamp, fingerprint);
 };

@@ -2,14 +2,15 @@
 import type { Decision, KasminaControlCommand } from "../contracts/commands.ts";
 import type { ActorScope } from "./shell.ts";
 
-/** Runs remembered at once; the one not heard of for longest is forgotten. */
+/** Runs remembered at once. */
 const runsMax = 64;
 
-export const rememberRun = <State>(memory: Map<string, State>, runId: string, state: State): void => {
+/** The run not heard of for longest is forgotten. */
+export const rememberRun = <State>(memory: Map<string, State>, runId: string, state: State, most = runsMax): void => {
   memory.delete(runId);
   memory.set(runId, state);
   const oldest = memory.keys().next().value;
-  if (memory.size > runsMax && oldest !== undefined) memory.delete(oldest);
+  if (memory.size > most && oldest !== undefined) memory.delete(oldest);
 };
 
 /** Undefined when the command was accepted, else why not. */

@@ -8,13 +8,8 @@
  * Q2 What is sent again is the message as its sender sent it, with its id: who handled it before sees that it is the same.
  * Q3 A letter whose message is gone, is none, or no longer fits its subject is refused, and stays.
  */
-import type {
-  DeadLetter,
-  DeadLetterAnswer,
-  DeadLetterCommand,
-  DeadLetterQuery,
-  DeadLetterReceipt,
-} from "../contracts/dead-letter.ts";
+import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
+import type { DeadLetter, DeadLetterAnswer, DeadLetterQuery } from "../contracts/dead-letter.ts";
 import { describeError } from "../contracts/errors.ts";
 import { delay } from "../contracts/ports.ts";
 import { type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
@@ -42,7 +37,11 @@ export const startDeadLetters = (ports: ActorPorts, letters: DeadLetterStore): P
       }
     });
     await scope.answer("query.dead_letters", (query) => answer(letters, query));
-    await scope.answer("control.dead_letters", (command, { sender }) => carryOut(scope, letters, command, sender));
+    await scope.answer("control.letters.admitted", async ({ by, command }): Promise<CommandReceipt> => {
+      if (command.kind === "dead_letter") return carryOut(scope, letters, command, by.principal);
+      const { requestId, kind } = command;
+      return { kind: "refused", requestId, code: "invalid", reason: `${kind} is not answered by the desk of dead letters` };
+    });
   });
 
 const answer = (letters: DeadLetterStore, query: DeadLetterQuery): DeadLetterAnswer => {
@@ -58,13 +57,15 @@ const answer = (letters: DeadLetterStore, query: DeadLetterQuery): DeadLetterAns
   };
 };
 
+type DeadLetterOrder = Extract<KasminaControlCommand, { kind: "dead_letter" }>;
+
 const carryOut = async (
   scope: ActorScope,
   letters: DeadLetterStore,
-  { kind, id, requestId }: DeadLetterCommand,
+  { action, id, requestId }: DeadLetterOrder,
   by: string,
-): Promise<DeadLetterReceipt> => {
-  const refused = (code: "unknown_letter" | "stuck" | "bus", reason: string): DeadLetterReceipt => ({
+): Promise<CommandReceipt> => {
+  const refused = (code: RefusalCode, reason: string): CommandReceipt => ({
     kind: "refused",
     requestId,
     code,
@@ -73,16 +74,16 @@ const carryOut = async (
   const letter = letters.find(id);
   if (letter === undefined) return refused("unknown_letter", `there is no dead letter ${id}`);
   const { subject, principal, messageId, envelope } = letter;
-  if (kind === "drop") {
+  if (action === "drop") {
     letters.drop(id);
   } else {
     const stuck = whyStuck(letter);
     if (stuck !== undefined || envelope === undefined) return refused("stuck", stuck ?? "its message is gone"); // Q3
     const sent = await scope.bus.resend(envelope, `retry:${requestId}`); // Q2
-    if (sent.kind === "failed") return refused("bus", sent.reason);
+    if (sent.kind === "failed") return refused("unavailable", sent.reason);
     letters.markRetried(id);
   }
-  const told = kind === "drop" ? "dropped" : "retried";
+  const told = action === "drop" ? "dropped" : "retried";
   scope.log.info(`a dead letter was ${told}`, { id, subject, principal, messageId, by });
   const event = { kind: told, id, subject, principal, messageId, by } as const;
   const published = await scope.bus.publish("system.events.dead_letter", event, { messageId: `${told}:${requestId}` });
@@ -90,8 +91,7 @@ const carryOut = async (
   return {
     kind: "done",
     requestId,
-    id,
-    detail: kind === "drop" ? "dropped" : `${messageId} was put on ${subject} again`,
+    detail: action === "drop" ? "dropped" : `${messageId} was put on ${subject} again`,
   };
 };
 

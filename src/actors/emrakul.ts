@@ -15,17 +15,26 @@ export type PruneMemory = Map<string, PruneState>;
 
 export interface EmrakulPorts {
   readonly morphogenetic: MorphogeneticConfig;
+  /** Of a run that was not started with the node's own configuration. */
+  readonly morphogeneticOf?: (runId: string) => MorphogeneticConfig | undefined;
   /** What she remembers, by run. */
   readonly memory: PruneMemory;
 }
 
-export const startEmrakul = (ports: ActorPorts, { morphogenetic, memory }: EmrakulPorts): Promise<RunningChild> =>
+export const startEmrakul = (
+  ports: ActorPorts,
+  { morphogenetic, morphogeneticOf, memory }: EmrakulPorts,
+): Promise<RunningChild> =>
   startActor("emrakul", ports, async (scope) => {
     const remember = (runId: string, state: PruneState): void => rememberRun(memory, runId, state);
 
     await scope.on("telemetry.host.parts", async (survey, { traceId }) => {
       const startMs = scope.clock.monotonicMs();
-      const { state, decision, command } = proposePruning(memory.get(survey.runId) ?? emptyPruning, survey, morphogenetic);
+      const { state, decision, command } = proposePruning(
+        memory.get(survey.runId) ?? emptyPruning,
+        survey,
+        morphogeneticOf?.(survey.runId) ?? morphogenetic,
+      );
       remember(survey.runId, state);
       const latencyMs = scope.clock.monotonicMs() - startMs;
       await actOn(scope, decision, command, { latencyMs, traceId });

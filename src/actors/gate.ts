@@ -1,22 +1,36 @@
 /**
  * The Gate: the one door for every command, from whatever transport.
  *
- * D1 A command is judged, reviewed by the Warden if it changes anything, and only then handed to Kasmina; there is no other way to her.
- * D2 Who asks is what the transport authenticated. On NATS that is the login whose subject the server let the message through on.
+ * D1 A command is judged, reviewed by the Warden if it changes anything, and only then handed to who answers it; there is no other way to them.
+ * D2 Who asks is what the transport authenticated. On NATS that is the login whose subject the server let the message through on; over HTTP
+ *    the token, and the server lets nobody but the HTTP actor say so.
  * D3 A command is counted on the disk before it goes on.
  * D4 Every command gets a receipt: what cannot be reached is a refusal with a code, and the same request id may be sent again.
  * D5 Nobody behind the Gate is asked for longer than the sender waits.
- * D6 What the Warden answers is told and kept here, as Kasmina keeps what she answers: one store remembers each request id.
+ * D6 What others than Kasmina answer is told and kept here, as she keeps what she answers: one store remembers each request id.
+ * D7 What is refused here is told in the ledger, one entry for each login, code and minute.
+ * D8 A question need not wait for the command before it.
  */
-import type { SendOptions } from "../bus/bus.ts";
+import type { MessageContext, SendOptions } from "../bus/bus.ts";
 import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
 import type { ControlConfig } from "../contracts/config.ts";
-import { commandRules } from "../contracts/roles.ts";
-import { type AdmittedCommand, type Principal, principals, roleOf, type WardenVerdict } from "../contracts/subjects.ts";
-import { type GateRequest, judgeRequest, loginOf } from "../machines/gate.ts";
+import { describeError } from "../contracts/errors.ts";
+import { type Answerer, type CommandKind, commandKinds, commandRules } from "../contracts/roles.ts";
+import {
+  type AdmittedCommand,
+  type Principal,
+  principals,
+  type RequestSubject,
+  roleOf,
+  type WardenVerdict,
+} from "../contracts/subjects.ts";
+import { type GateRequest, judgeRequest, loginOf, minuteMs } from "../machines/gate.ts";
+import { createRefusalTally } from "../machines/refusal-tally.ts";
+import { earliestMs } from "../resilience/deadline.ts";
 import type { GateStore } from "../store/gate-store.ts";
 import type { OutboxMessage, RunStore } from "../store/run-store.ts";
 import type { RunningChild } from "../supervision/spec.ts";
+import { createGateMeter } from "./gate-meter.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
 
@@ -30,15 +44,54 @@ export interface GatePorts {
 export const startGate = (ports: ActorPorts, own: GatePorts): Promise<RunningChild> =>
   startActor("gate", ports, async (scope) => {
     const gate = new Gate(scope, own);
-    await scope.answer("control.kasmina.commands", (command, { sender, traceId, deadlineAtMs }) => {
+    const meter = createGateMeter(scope.clock);
+    const handle = meter.around((request: GateRequest) => gate.handle(request));
+    scope.onEnd(() => gate.tellRefusals());
+    const answerCommand = (command: KasminaControlCommand, { sender, traceId, deadlineAtMs }: MessageContext) => {
       const principal = principalOf(sender);
       const role = principal === undefined ? undefined : roleOf(principal);
       if (role === undefined) return refusal(command, "forbidden", `${sender} commands nothing`);
       const bytes = Buffer.byteLength(JSON.stringify(command));
-      return gate.handle({ by: { principal: sender, role, transport: "nats" }, command, bytes, traceId, deadlineAtMs }); // D2
-    });
+      return handle({ by: { principal: sender, role, transport: "nats" }, command, bytes, traceId, deadlineAtMs }); // D2
+    };
+    await scope.answer("control.kasmina.commands", answerCommand, { beside: asksOnly }); // D8
+    await scope.answer(
+      "control.gate.requests",
+      ({ by, command, bytes, clientDeadlineAtMs }, { traceId, deadlineAtMs }) =>
+        handle({
+          by: { ...by, transport: "http" },
+          command,
+          bytes,
+          traceId,
+          deadlineAtMs: earliestMs(clientDeadlineAtMs, deadlineAtMs),
+        }),
+      { beside: ({ command }) => asksOnly(command) },
+    );
+    await scope.answer("query.commands", () => meter.counts(), { beside: () => true });
     await gate.takeUp();
   });
+
+/** Where each of those who answer is asked. The Warden answers in her review. */
+const subjectOf = {
+  kasmina: "control.kasmina.admitted",
+  urza: "control.urza.admitted",
+  tamiyo: "control.tamiyo.admitted",
+  nissa: "control.nissa.admitted",
+  node: "control.node.admitted",
+  letters: "control.letters.admitted",
+} as const satisfies Record<Exclude<Answerer, "warden">, RequestSubject>;
+
+const kindOf = (command: unknown): CommandKind | undefined => {
+  const kind = typeof command === "object" && command !== null && "kind" in command ? command.kind : undefined;
+  return commandKinds.find((each) => each === kind);
+};
+const asksOnly = (command: unknown): boolean => {
+  const kind = kindOf(command);
+  return kind !== undefined && commandRules[kind].access === "read";
+};
+
+/** Commands that change the policy: what the machine refuses does not count as learning. */
+const learns: readonly CommandKind[] = ["policy_load", "policy_update"];
 
 /** Refusals that say nothing about the command: the same request may be sent again. */
 const passing: readonly RefusalCode[] = ["unavailable", "no_run"];
@@ -56,6 +109,9 @@ class Gate {
   readonly #scope: ActorScope;
   readonly #own: GatePorts;
   readonly #outbox: Outbox;
+  readonly #refusals = createRefusalTally();
+  /** Takes the appointment back at which refusals are told. */
+  #telling: (() => void) | undefined;
 
   constructor(scope: ActorScope, own: GatePorts) {
     this.#scope = scope;
@@ -79,12 +135,14 @@ class Gate {
     if (verdict.kind === "answered") {
       const { receipt } = verdict;
       if (receipt.kind === "refused") log.info("refused a command", { ...by, code: receipt.code, requestId: receipt.requestId });
+      if (receipt.kind === "refused" && verdict.here === true && !asksOnly(request.command))
+        this.#noteRefusal(request, receipt.code);
       return receipt;
     }
     const { command } = verdict;
     if (!kept) return refusal(command, "rate", `more than ${control.loginsMax} logins send commands; try again in a minute`);
     const { access, answeredBy } = commandRules[command.kind];
-    if (access === "read" && answeredBy === "kasmina") return this.#handOver({ by, command }, request);
+    if (access === "read" && answeredBy !== "warden") return this.#handOver({ by, command }, request);
     const review = await this.#scope.bus.request("control.warden.reviews", { by, command }, this.#until(request));
     if (review.kind !== "reply")
       return refusal(command, "unavailable", `the Warden gave no answer (${review.kind}): ${review.reason}`);
@@ -103,9 +161,10 @@ class Gate {
   ): Promise<CommandReceipt> {
     const outcome = await this.#handOver(admitted, request);
     if (outcome.kind === "refused") return { ...outcome, requestId, reason: `approved, and then refused: ${outcome.reason}` };
-    return receipt.kind === "done" && outcome.kind === "accepted"
-      ? { ...receipt, detail: `${receipt.detail}: ${outcome.detail}, takes effect at window ${outcome.appliesAtEpoch}` }
-      : receipt;
+    if (receipt.kind !== "done") return receipt;
+    if (outcome.kind === "accepted")
+      return { ...receipt, detail: `${receipt.detail}: ${outcome.detail}, takes effect at window ${outcome.appliesAtEpoch}` };
+    return "detail" in outcome ? { ...receipt, detail: `${receipt.detail}: ${outcome.detail}` } : receipt;
   }
 
   /** D6 */
@@ -117,19 +176,75 @@ class Gate {
     const nowMs = this.#scope.clock.nowMs();
     const origin = { role: by.role, transport: by.transport, traceId };
     // What waits for approval gets its own receipt once it has passed.
-    if (receipt.kind === "done" || (receipt.kind === "refused" && commandRules[command.kind].answeredBy === "warden"))
+    if (receipt.kind !== "held" && (receipt.kind !== "refused" || commandRules[command.kind].answeredBy !== "kasmina"))
       runs.recordCommand({ command, receipt, sender: by.principal, origin, pending: false, nowMs, outbox });
     else runs.tellCommand({ command, receipt, sender: by.principal, origin, nowMs, outbox });
     void this.#outbox.flush();
   }
 
-  /** D4 */
+  /** D1, D4 */
   async #handOver(admitted: AdmittedCommand, request: GateRequest): Promise<CommandReceipt> {
-    const outcome = await this.#scope.bus.request("control.kasmina.admitted", admitted, this.#until(request));
-    if (outcome.kind === "reply") return outcome.value;
-    return outcome.kind === "unavailable"
-      ? refusal(admitted.command, "no_run", "no run is going on, or its actors are being restarted; try again in a moment")
-      : refusal(admitted.command, "unavailable", `Kasmina gave no receipt (${outcome.kind}): ${outcome.reason}`);
+    const { command } = admitted;
+    const { access, answeredBy: named } = commandRules[command.kind];
+    // What the Warden lets pass of her own kinds is Kasmina's: a veto of what waits for its boundary.
+    const answeredBy = named === "warden" ? "kasmina" : named;
+    const outcome = await this.#scope.bus.request(subjectOf[answeredBy], admitted, this.#until(request));
+    if (outcome.kind !== "reply") return this.#unanswered(command, answeredBy, outcome);
+    const receipt = outcome.value;
+    if (access === "change" && answeredBy !== "kasmina") this.#keep(admitted, receipt, request);
+    if (receipt.kind === "refused" && learns.includes(command.kind)) await this.#undo(admitted, request);
+    return receipt;
+  }
+
+  #unanswered(
+    command: KasminaControlCommand,
+    answeredBy: Answerer,
+    { kind, reason }: { readonly kind: string; readonly reason: string },
+  ): CommandReceipt {
+    if (answeredBy === "kasmina" && kind === "unavailable")
+      return refusal(
+        command,
+        "no_run",
+        "no run is going on, or its actors are being restarted; try again in a moment, or start one on a node that stays",
+      );
+    return refusal(command, "unavailable", `${answeredBy} gave no receipt (${kind}): ${reason}`);
+  }
+
+  /** The Warden counted a change that did not come about. Where she is away it stays counted: rather one too few. */
+  async #undo({ by, command }: AdmittedCommand, request: GateRequest): Promise<void> {
+    const told = await this.#scope.bus.request("control.warden.reviews", { by, command, undone: true }, this.#until(request));
+    if (told.kind !== "reply")
+      this.#scope.log.warn("a change of the policy was refused and stays counted", { reason: told.reason });
+  }
+
+  /** D7 */
+  #noteRefusal({ by, command }: GateRequest, code: RefusalCode): void {
+    const { clock } = this.#scope;
+    const nowMs = clock.nowMs();
+    const noted = this.#refusals.note({ ...by, login: loginOf(by), code, kind: kindOf(command) }, nowMs);
+    if (noted.full) this.tellRefusals();
+    if (this.#telling !== undefined) return;
+    const cancel = clock.schedule(minuteMs, () => {
+      this.#telling = undefined;
+      this.tellRefusals();
+    });
+    this.#telling = cancel;
+  }
+
+  /** D7 */
+  tellRefusals(): void {
+    this.#telling?.();
+    this.#telling = undefined;
+    const refusals = this.#refusals.take();
+    if (refusals.length === 0) return;
+    try {
+      this.#own.runs.tellRefusals(refusals);
+    } catch (error) {
+      this.#scope.log.error("refusals could not be told in the ledger", {
+        reason: describeError(error),
+        refusals: refusals.length,
+      });
+    }
   }
 
   /** D5 */

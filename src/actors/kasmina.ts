@@ -8,6 +8,7 @@
  * K5 A kernel is taken only with Urabrask's characterisation; one that does not come in time ends the trial.
  * K6 While a kernel is outstanding at its window the boundary stays open as in a pause: nothing is decided, commands are taken, and at the
  *    latest the deadlines of K5 close it.
+ * K7 What a forge tells is judged by the predicates that it was ordered with; a kernel that passes is ordered to be measured.
  */
 import type { KernelTags } from "../contracts/characterization.ts";
 import { type CommandReceipt, concernsRun, type KasminaControlCommand, type RunStatus } from "../contracts/commands.ts";
@@ -20,12 +21,20 @@ import type { AdmittedCommand, PayloadOf } from "../contracts/subjects.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
 import { type Decided, decideBoundary } from "../machines/boundary.ts";
 import { budgetMovements } from "../machines/budget-ledger.ts";
-import { createRunState, type KasminaRunState, type KasminaSetup, seedRow } from "../machines/kasmina-state.ts";
+import {
+  createRunState,
+  type KasminaRunState,
+  type KasminaSetup,
+  type PendingCommand,
+  seedRow,
+} from "../machines/kasmina-state.ts";
 import { recover, unansweredCompilation } from "../machines/recovery.ts";
 import { kernelKeyHash } from "../store/library.ts";
 import type { OutboxMessage, RunStore } from "../store/run-store.ts";
 import type { RunningChild } from "../supervision/spec.ts";
+import { lookUp } from "./kasmina-lookup.ts";
 import { LiveSeeds } from "./live-seeds.ts";
+import { createOrders, type OrderPorts, type Orders } from "./orders.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
 import type { RunContext } from "./run-context.ts";
 import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
@@ -41,6 +50,9 @@ type Question = PayloadOf<"control.kasmina.boundary">;
 export interface KasminaPorts {
   readonly runs: RunStore;
   readonly morphogenetic: MorphogeneticConfig;
+  readonly orders: OrderPorts;
+  /** Whose measurements of kernels count. */
+  readonly machine: string;
   /** What the run's setup needs beside the question that Tolaria asks. */
   readonly setup: Omit<KasminaSetup, "runId" | "arm" | "growth" | "flopsMax">;
 }
@@ -61,6 +73,9 @@ class Kasmina {
   readonly #run: RunContext;
   readonly #own: KasminaPorts;
   readonly #outbox: Outbox;
+  readonly #orders: Orders;
+  /** The kernel whose measurement is ordered for the trial at hand. */
+  #orderedKernel: string | undefined;
   #state: KasminaRunState | undefined;
   /** The state of the last boundary that is in the database: budgets are told as they moved since. */
   #stored: KasminaRunState | undefined;
@@ -79,6 +94,7 @@ class Kasmina {
     this.#scope = scope;
     this.#run = run;
     this.#own = own;
+    this.#orders = createOrders(own.orders, own.morphogenetic);
     this.#outbox = createOutbox(scope.bus, own.runs, () => scope.clock.nowMs(), scope.log);
   }
 
@@ -110,7 +126,13 @@ class Kasmina {
     const waiting = this.#state === undefined ? undefined : unansweredCompilation(this.#state);
     if (outcome.runId !== this.#run.runId || waiting?.seedId !== outcome.seedId) return;
     if (outcome.keyHash !== kernelKeyHash(waiting.key)) return;
-    this.#compilations = [...this.#compilations.filter(({ seedId }) => seedId !== outcome.seedId), outcome];
+    const judged = this.#orders.judgeKernel(waiting, outcome); // K7
+    this.#compilations = [...this.#compilations.filter(({ seedId }) => seedId !== outcome.seedId), judged];
+    if (judged.kind === "failed" || this.#orderedKernel === judged.kernelHash) return;
+    this.#orderedKernel = judged.kernelHash;
+    const payload = this.#orders.characterization(waiting, judged, this.#scope.clock.nowMs());
+    this.#own.runs.enqueue([{ subject: "validation.kernel.submitted", payload }]);
+    void this.#outbox.flush();
   }
 
   characterized(tags: KernelTags): void {
@@ -153,10 +175,9 @@ class Kasmina {
     return this.#commit(state, decision, decision.reply);
   }
 
-  command({ command, by }: AdmittedCommand, traceId: string): CommandReceipt {
+  async command({ command, by }: AdmittedCommand, traceId: string): Promise<CommandReceipt> {
     const { requestId } = command;
-    const nowMs = this.#scope.clock.nowMs();
-    const known = this.#own.runs.findReceipt(requestId, nowMs);
+    const known = this.#own.runs.findReceipt(requestId, this.#scope.clock.nowMs());
     if (known !== undefined) return known; // K2
     if (this.#state === undefined) {
       return {
@@ -166,12 +187,19 @@ class Kasmina {
         reason: `run ${this.#run.runId} has not reached its first boundary; try again in a moment`,
       };
     }
-    const { state, receipt } = acceptCommand(this.#state, command);
+    const ports = { asker: this.#scope, machine: this.#own.machine, producer: `${by.role}:${by.principal}` };
+    const foreign = command.runId !== undefined && command.runId !== this.#run.runId;
+    const looked = foreign ? ({ kind: "found", command } as const) : await lookUp(ports, this.#state, command);
+    const nowMs = this.#scope.clock.nowMs();
+    const resolved = looked.kind === "found" ? looked.command : command;
+    const { state, receipt } =
+      looked.kind === "found" ? acceptCommand(this.#state, resolved) : { state: this.#state, receipt: looked.receipt };
     if (receipt.kind === "status") return { ...receipt, run: this.#asItIsNow(state, receipt.run) };
     if (commandRules[command.kind].access === "read") return receipt;
     const accepted = receipt.kind === "accepted";
     const recorded = this.#own.runs.recordCommand({
       command,
+      ...(resolved === command ? {} : { resolved }),
       receipt,
       sender: by.principal,
       origin: { role: by.role, transport: by.transport, traceId },
@@ -230,13 +258,14 @@ class Kasmina {
         ...decision.submissions.map(
           (submission): OutboxMessage => ({
             subject: "compilation.blueprint.submitted",
-            payload: this.#withDeadline(submission),
+            payload: this.#orders.compilation(this.#withCause(submission, before, decision), this.#scope.clock.nowMs()),
           }),
         ),
       ],
     });
     this.#state = this.#stored = decision.state;
-    if (unansweredCompilation(decision.state) === undefined) this.#waitingSinceMs = this.#compiledSinceMs = undefined;
+    if (unansweredCompilation(decision.state) === undefined)
+      this.#waitingSinceMs = this.#compiledSinceMs = this.#orderedKernel = undefined;
     this.#seeds?.follow(decision.state, decision.steps);
     this.#compilations = this.#compilations.filter(({ seedId }) => unansweredCompilation(decision.state)?.seedId === seedId);
     // Not awaited: training does not wait for the stream. What is not sent yet is in the database.
@@ -291,7 +320,7 @@ class Kasmina {
     const nowMs = this.#scope.clock.nowMs();
     const { compileTimeoutMs, validation } = this.#own.morphogenetic;
     const failed = (reason: string): readonly CompilationOutcome[] => [
-      { kind: "failed", runId, seedId: waiting.seedId, keyHash: kernelKeyHash(waiting.key), reason },
+      { kind: "failed", taskId: "", runId, seedId: waiting.seedId, keyHash: kernelKeyHash(waiting.key), reason },
     ];
     const [compiled] = this.#compilations;
     if (compiled === undefined) {
@@ -299,7 +328,13 @@ class Kasmina {
       if (nowMs <= this.#waitingSinceMs + 2 * compileTimeoutMs) return [];
       return failed(`the forge told nothing within ${2 * compileTimeoutMs} ms (twice morphogenetic.compileTimeoutMs)`);
     }
-    if (compiled.kind === "failed" || this.#characterizations.has(compiled.kernelHash)) return this.#compilations;
+    if (compiled.kind === "failed") return this.#compilations;
+    const tags = this.#characterizations.get(compiled.kernelHash);
+    if (tags !== undefined) {
+      // What could not be measured is for the validation's gate, which tells the problem.
+      const judged = this.#orders.judgeCharacterization(waiting, compiled, tags); // K7
+      return judged.kind === "accepted" || tags.measured === undefined ? this.#compilations : failed(judged.reason);
+    }
     // K5
     this.#compiledSinceMs ??= nowMs;
     if (nowMs <= this.#compiledSinceMs + validation.timeoutMs) return this.#compilations;
@@ -307,7 +342,7 @@ class Kasmina {
   }
 
   /** A command as it is told: with the run whose log it belongs to. */
-  #ofThisRun(command: KasminaControlCommand): KasminaControlCommand {
+  #ofThisRun<C extends KasminaControlCommand | PendingCommand>(command: C): C {
     return { ...command, runId: command.runId ?? this.#run.runId };
   }
 
@@ -322,13 +357,27 @@ class Kasmina {
     return { ...this.#own.setup, runId, arm, growth, flopsMax };
   }
 
-  #withDeadline(submission: Omit<CompilationRequest, "deadlineAtMs">): CompilationRequest {
-    return { ...submission, deadlineAtMs: this.#scope.clock.nowMs() + this.#own.morphogenetic.compileTimeoutMs };
+  /** A compilation with the germination that asked for it. */
+  #withCause(wanted: CompilationRequest, before: KasminaRunState, { refusals }: Decided): CompilationRequest {
+    const asked = before.pending.find(
+      (each) =>
+        each.kind === "germinate" &&
+        each.seedId === wanted.seedId &&
+        !refusals.some(({ requestId }) => requestId === each.requestId),
+    );
+    const commandHash = asked === undefined ? undefined : this.#own.runs.commandHash(asked.requestId);
+    if (asked?.kind !== "germinate" || commandHash === undefined) return wanted;
+    const confidence = asked.adaptation?.confidence;
+    return { ...wanted, cause: { commandHash, ...(confidence === undefined ? {} : { confidence }) } };
   }
 
-  #submit(submissions: readonly Omit<CompilationRequest, "deadlineAtMs">[]): void {
+  #submit(submissions: readonly CompilationRequest[]): void {
+    const nowMs = this.#scope.clock.nowMs();
     this.#own.runs.enqueue(
-      submissions.map((submission) => ({ subject: "compilation.blueprint.submitted", payload: this.#withDeadline(submission) })),
+      submissions.map((submission) => ({
+        subject: "compilation.blueprint.submitted",
+        payload: this.#orders.compilation(submission, nowMs),
+      })),
     );
   }
 }

@@ -1,14 +1,15 @@
 /**
  * The shell that every service actor stands in: one bus connection under its own name, one bounded mailbox, one way to crash.
  *
- * A1 All messages of an actor pass through its mailbox: it handles one at a time.
+ * A1 All messages of an actor pass through its mailbox: it handles one at a time. A question that changes nothing may be let run beside
+ *    the one at hand, a bounded number of them at once.
  * A2 A durable message is acknowledged only after its handler is done; one that did not fit in the mailbox is not acknowledged.
  * A3 A handler that throws ends the actor; its supervisor decides what follows.
  * A4 A lost connection ends the actor.
  * A5 After `stop` or a crash the connection is closed and no handler starts.
  * A6 What is asked while a request is handled carries that request's deadline; every request passes its subject's breaker.
  */
-import type { Bus, MessageContext } from "../bus/bus.ts";
+import type { Bus, HandledAs, MessageContext } from "../bus/bus.ts";
 import { ServiceError } from "../contracts/errors.ts";
 import type { Clock, Log } from "../contracts/ports.ts";
 import type { ActorName, PayloadOf, ReplyOf, RequestSubject, SubjectName } from "../contracts/subjects.ts";
@@ -40,11 +41,15 @@ export interface ActorScope {
   readonly signal: AbortSignal;
   on<S extends SubjectName>(
     subject: S,
-    handler: (payload: PayloadOf<S>, context: MessageContext) => void | Promise<void>,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => HandledAs | Promise<HandledAs>,
   ): Promise<void>;
   answer<S extends RequestSubject>(
     subject: S,
     handler: (payload: PayloadOf<S>, context: MessageContext) => ReplyOf<S> | Promise<ReplyOf<S>>,
+    options?: {
+      /** True for a request that need not wait for the one at hand (A1). */
+      readonly beside?: (payload: PayloadOf<S>) => boolean;
+    },
   ): Promise<void>;
   /** Tries an idempotent call again, within the bounds of the configuration, the deadline of the work at hand and the actor's life. */
   retry<T>(attempt: (number: number) => Promise<Attempt<T>>): Promise<T>;
@@ -55,6 +60,9 @@ export interface ActorScope {
   /** Called once when the actor ends, before its connection closes. */
   onEnd(dispose: () => void | Promise<void>): void;
 }
+
+/** Requests that run beside the mailbox at once; the next one waits in it. */
+const besideMax = 64;
 
 interface Task {
   readonly subject: string;
@@ -126,6 +134,21 @@ export const startActor = async (
       });
     });
 
+  let besides = 0;
+  /** A1, A3, A5 */
+  const beside = async <T>(subject: string, deadlineAtMs: number | undefined, handler: () => T | Promise<T>): Promise<T> => {
+    if (ending) throw new ServiceError(`${name} did not handle a message on ${subject}: closed`, { subject });
+    besides += 1;
+    try {
+      return await underDeadline(deadlineAtMs, handler);
+    } catch (error) {
+      finish({ kind: "crash", error });
+      throw error;
+    } finally {
+      besides -= 1;
+    }
+  };
+
   const scope: ActorScope = {
     name,
     bus,
@@ -137,10 +160,12 @@ export const startActor = async (
         throughMailbox(subject, context.deadlineAtMs, () => handler(payload, context)),
       );
     },
-    answer: async (subject, handler) => {
-      await bus.respond(subject, (payload, context) =>
-        throughMailbox(subject, context.deadlineAtMs, () => handler(payload, context)),
-      );
+    answer: async (subject, handler, options) => {
+      const respond = (payload: PayloadOf<typeof subject>, context: MessageContext) => {
+        const way = besides < besideMax && options?.beside?.(payload) === true ? beside : throughMailbox;
+        return way(subject, context.deadlineAtMs, () => handler(payload, context));
+      };
+      await bus.respond(subject, respond, options?.beside === undefined ? {} : { atOnceMax: besideMax });
     },
     retry: (attempt) => withRetry(attempt, { ...retry, signal: controller.signal, deadlineAtMs: currentDeadlineMs() }),
     enqueue: (task, run) => {

@@ -11,6 +11,8 @@
  *    checkpoint of its last good host.
  * T6 A generation that is ending gives the lane no more work.
  * T7 While a kernel is outstanding nothing trains and the boundary is asked for again; an interrupt, a pause and an end are heard meanwhile.
+ * T8 A kernel that the library does not give is not taken from the lane's cache either.
+ * T9 A checkpoint that a plan asks for is written before its window, or told as failed.
  */
 import { describeError, TrainingError } from "../contracts/errors.ts";
 import type { BoundaryAction, BoundaryReply, EpochPlan, EpochResult, LaneProgress, SessionStatus } from "../contracts/plan.ts";
@@ -80,6 +82,8 @@ class Tolaria {
         flopsMax: status.flopsMax,
         epochSteps: this.#run.spec.epochSteps,
         hostSteps: this.#run.spec.hostSteps,
+        growth: this.#run.growth,
+        morphogenetic: this.#run.spec.morphogenetic,
         ...(this.#run.resume === undefined ? {} : { resumedAtEpoch: this.#run.resume.epoch }),
       },
       `${this.#run.runId}:started`,
@@ -120,7 +124,8 @@ class Tolaria {
       const rollback = reply.plan.before.find((action) => action.kind === "rollback");
       if (rollback !== undefined && this.#life === "training") await this.#rollBack(rollback, status);
       if (this.#life === "failed") return this.#finish(status);
-      if (result !== undefined && this.#checkpointDue(reply.plan, result)) await this.#checkpoint(status.epoch);
+      if (reply.plan.checkpoint === true) await this.#askedCheckpoint(status.epoch, result);
+      else if (result !== undefined && this.#checkpointDue(reply.plan, result)) await this.#checkpoint(status.epoch);
 
       const outcome = await this.#window(reply.plan);
       if (this.#scope.signal.aborted) return;
@@ -226,10 +231,17 @@ class Tolaria {
   }
 
   async #window(plan: EpochPlan): Promise<LaneOutcome<EpochResult>> {
-    const hashes = plan.before.flatMap((action) => (action.kind === "load_kernel" ? [action.kernelHash] : []));
+    const wants = (action: BoundaryAction) => action.kind === "load_kernel" || action.kind === "cache_kernel";
+    const hashes = plan.before.flatMap((action) => (wants(action) && "kernelHash" in action ? [action.kernelHash] : []));
     const kernels = await this.#kernels(hashes);
+    // T8: the lane may still have in its cache what the library does not give out any more.
+    const before = plan.before.flatMap((action): BoundaryAction[] =>
+      action.kind === "load_kernel" && kernels[action.kernelHash] === undefined
+        ? [{ kind: "evict_kernel", site: action.fromSite, kernelHash: action.kernelHash }, action]
+        : [action],
+    );
     this.#scope.signal.throwIfAborted(); // T6
-    return this.#run.lane.run(plan, kernels);
+    return this.#run.lane.run({ ...plan, before }, kernels);
   }
 
   /** A kernel that cannot be fetched is left out; the lane reports it as missing and gate 1 fails. */
@@ -254,6 +266,14 @@ class Tolaria {
     if (result.anomalies.length > 0) return false;
     const every = this.#run.checkpointEveryEpochs;
     return (every > 0 && result.epoch % every === 0) || plan.before.some((action) => action.kind === "keep");
+  }
+
+  /** T9: a host that is about to be rolled back is not worth keeping. */
+  async #askedCheckpoint(epoch: number, result: EpochResult | undefined): Promise<void> {
+    const anomaly = result?.anomalies[0];
+    if (anomaly === undefined) return this.#checkpoint(epoch);
+    const reason = `window ${epoch} had an anomaly (${anomaly.kind}); ask again after the next`;
+    await this.#tell({ kind: "checkpoint_failed", runId: this.#run.runId, epoch, reason });
   }
 
   /** A checkpoint that cannot be written is told and costs nothing else: the one before it stays. */
@@ -312,6 +332,7 @@ class Tolaria {
       kind: "host",
       asset: { schemaVersion: 1, host },
       inputs: [],
+      source: `run ${this.#run.runId}`,
       producer: "tolaria",
     });
     if (stored.kind === "refused")

@@ -13,7 +13,9 @@
  * │  ├─ warden  whether a change may be
  * │  ├─ tamiyo
  * │  ├─ emrakul
- * │  └─ letters dead letters: kept, shown, sent again
+ * │  ├─ letters dead letters: kept, shown, sent again
+ * │  ├─ steward the node's runs: taken while it stays, and its end
+ * │  └─ http    the HTTP server: API, metrics, page
  * └─ run:<id>   (one_for_all: Tolaria's windows and Kasmina's seeds must tell the same story)
  *    ├─ kasmina
  *    └─ tolaria
@@ -28,13 +30,17 @@ export interface ServiceStarters {
   readonly oona: Starter;
   readonly urza: Starter;
   readonly nissa: Starter;
-  readonly tezzeret: Starter;
-  readonly urabrask: Starter;
+  /** Left out where forges on other machines do their part. */
+  readonly tezzeret?: Starter | undefined;
+  readonly urabrask?: Starter | undefined;
   readonly gate: Starter;
   readonly warden: Starter;
   readonly tamiyo: Starter;
   readonly emrakul: Starter;
   readonly letters: Starter;
+  readonly steward: Starter;
+  /** Left out where the configuration wants no HTTP server. */
+  readonly http?: Starter | undefined;
 }
 
 export interface RunStarters {
@@ -68,18 +74,32 @@ const supervisor = (
   children,
 });
 
+const forgeChildren = ({ tezzeret, urabrask }: Pick<ServiceStarters, "tezzeret" | "urabrask">, bounds: Bounds): ChildSpec[] => {
+  const children = [
+    ...(tezzeret === undefined ? [] : [worker("tezzeret", tezzeret, bounds)]),
+    ...(urabrask === undefined ? [] : [worker("urabrask", urabrask, bounds)]),
+  ];
+  return children.length === 0 ? [] : [supervisorChild(supervisor("forge", "one_for_one", bounds, children))];
+};
+
+/** A node that works for others alone: its link to their bus, and who does the work. */
+export const forgeTopology = (
+  start: Pick<ServiceStarters, "oona" | "tezzeret" | "urabrask">,
+  bounds: Bounds,
+  joinMsMax: number,
+): SupervisorSpec =>
+  supervisor("esper", "rest_for_one", bounds, [
+    worker("oona", start.oona, { ...bounds, startMs: bounds.startMs + joinMsMax }),
+    ...forgeChildren(start, bounds),
+  ]);
+
 /** The services of a node. Runs are added to it while it is up. */
 export const nodeTopology = (start: ServiceStarters, bounds: Bounds): SupervisorSpec =>
   supervisor("esper", "rest_for_one", bounds, [
     worker("oona", start.oona, bounds),
     worker("urza", start.urza, bounds),
     worker("nissa", start.nissa, bounds),
-    supervisorChild(
-      supervisor("forge", "one_for_one", bounds, [
-        worker("tezzeret", start.tezzeret, bounds),
-        worker("urabrask", start.urabrask, bounds),
-      ]),
-    ),
+    ...forgeChildren(start, bounds),
     supervisorChild(
       supervisor("control", "one_for_one", bounds, [
         worker("gate", start.gate, bounds),
@@ -87,6 +107,8 @@ export const nodeTopology = (start: ServiceStarters, bounds: Bounds): Supervisor
         worker("tamiyo", start.tamiyo, bounds),
         worker("emrakul", start.emrakul, bounds),
         worker("letters", start.letters, bounds),
+        worker("steward", start.steward, bounds),
+        ...(start.http === undefined ? [] : [worker("http", start.http, bounds)]),
       ]),
     ),
   ]);

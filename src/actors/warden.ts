@@ -30,6 +30,15 @@ export interface WardenPorts {
 
 type Command<K extends KasminaControlCommand["kind"]> = Extract<KasminaControlCommand, { kind: K }>;
 
+type Counted = (Command<"policy_load"> | Command<"policy_update">) & { readonly change: string };
+
+/** What a change of the policy is, for those who look at how often it changes. */
+const changeOf = (command: Command<"policy_load"> | Command<"policy_update">): string => {
+  if (command.kind === "policy_update") return `set ${Object.keys(command.set).join(", ")}`.slice(0, 200);
+  const { policy } = command;
+  return "hash" in policy ? `load ${policy.hash}` : `load ${policy.name}`;
+};
+
 const learnedMax = 1024;
 const approvalsShownMax = 1024;
 
@@ -54,8 +63,9 @@ class Warden {
     this.#own = own;
   }
 
-  review(asked: AdmittedCommand): WardenVerdict {
+  review(asked: AdmittedCommand & { readonly undone?: true | undefined }): WardenVerdict {
     const { command } = asked;
+    if (asked.undone === true) return this.#forget(command);
     switch (command.kind) {
       case "approvals":
         return answer({ kind: "approvals", requestId: command.requestId, approvals: this.#shown() });
@@ -72,7 +82,19 @@ class Warden {
 
   /** What is let pass: to the machine, but for what the Warden answers by herself. */
   #carryOut({ by, command }: AdmittedCommand): WardenVerdict {
-    return command.kind === "learn" ? this.#learn(command, by.principal) : { kind: "pass", admitted: { by, command } };
+    if (command.kind === "learn") return this.#learn(command, by.principal);
+    if (command.kind === "policy_load" || command.kind === "policy_update") {
+      const counted = this.#learn({ ...command, change: changeOf(command) }, by.principal);
+      if (counted.kind === "answer" && counted.receipt.kind === "refused") return counted;
+    }
+    return { kind: "pass", admitted: { by, command } };
+  }
+
+  /** A change that was counted and did not come about behind her. */
+  #forget(command: KasminaControlCommand): WardenVerdict {
+    this.#own.store.forgetChange(command.requestId);
+    this.#own.learnedAt.delete(command.requestId);
+    return answer(done(command, "not counted"));
   }
 
   /** D1, D2. Undefined when the command needs nobody's approval, or has it. */
@@ -142,7 +164,7 @@ class Warden {
   }
 
   /** D3 */
-  #learn(command: Command<"learn">, principal: string): WardenVerdict {
+  #learn(command: Command<"learn"> | Counted, principal: string): WardenVerdict {
     const { store, control, learnedAt } = this.#own;
     const now = this.#now();
     const { requestId, change } = command;

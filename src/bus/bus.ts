@@ -24,6 +24,11 @@ export interface SendOptions {
   readonly deadlineAtMs?: number;
 }
 
+export interface RespondOptions {
+  /** Requests that are handled at the same time; left out, one after the other. They begin in the order in which they came. */
+  readonly atOnceMax?: number;
+}
+
 /** `unavailable`: nobody answers on the subject. `invalid`: the message or the reply does not fit its schema. */
 export type RequestOutcome<T> =
   | { readonly kind: "reply"; readonly value: T }
@@ -36,7 +41,16 @@ export type RequestOutcome<T> =
       readonly absent?: true;
     };
 
+/** Of a durable message that this listener cannot handle and another one of the same actor may: it goes back, and to somebody else if there is one. */
+export interface Declined {
+  readonly kind: "declined";
+  readonly reason: string;
+}
+
 export type PublishOutcome = { readonly kind: "sent" } | { readonly kind: "failed"; readonly reason: string };
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler that returns nothing has handled its message.
+export type HandledAs = void | Declined;
 
 export interface Subscription {
   close(): Promise<void>;
@@ -54,15 +68,16 @@ export interface Bus {
   resend(envelope: Envelope, repeatId: string): Promise<PublishOutcome>;
   /**
    * On a durable subject each actor has one durable consumer; a message is acknowledged when the handler resolves,
-   * redelivered (bounded) when it rejects, and a dead letter after that.
+   * redelivered (bounded) when it rejects or declines, and a dead letter after that.
    */
   subscribe<S extends SubjectName>(
     subject: S,
-    handler: (payload: PayloadOf<S>, context: MessageContext) => void | Promise<void>,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => HandledAs | Promise<HandledAs>,
   ): Promise<Subscription>;
   respond<S extends RequestSubject>(
     subject: S,
     handler: (payload: PayloadOf<S>, context: MessageContext) => Promise<ReplyOf<S>>,
+    options?: RespondOptions,
   ): Promise<Subscription>;
   /** Resolves with the reason when the connection is lost for good. */
   readonly closed: Promise<string>;

@@ -8,20 +8,20 @@
  * O4 `exited` resolves once: with the reason when the server is lost for good, or `stopped`.
  * O5 Who does not keep up, durable or live, is told.
  */
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NatsConfig } from "../contracts/config.ts";
-import { describeError, InputError } from "../contracts/errors.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import { type PersonRole, personRoles } from "../contracts/roles.ts";
 import type { Principal } from "../contracts/subjects.ts";
 import { watchAdvisories } from "./advisories.ts";
+import { type NodeDescription, serviceMetadata } from "./announcement.ts";
 import type { Bus } from "./bus.ts";
 import type { DurableLimits } from "./durable-consumer.ts";
 import { newCredentials, startEmbeddedServer } from "./embedded-server.ts";
 import { findNatsServer } from "./find-server.ts";
+import { externalLogin, keptForgeLogin, writeForgeFile } from "./forge-file.ts";
 import { keepServer } from "./kept-server.ts";
 import { type ConsumerEvent, type HealthLimits, keepStreams } from "./kept-streams.ts";
 import { createLink } from "./link.ts";
@@ -33,7 +33,7 @@ import type { DeadLetter } from "./receiver.ts";
 import type { Credential } from "./server-config.ts";
 import { type Processes, systemProcesses } from "./server-process.ts";
 import { ensureStreams, lookAtConsumers } from "./stream-admin.ts";
-import { streamSpecs } from "./streams.ts";
+import { isActor, streamSpecs } from "./streams.ts";
 
 export type { ConsumerEvent } from "./kept-streams.ts";
 export type { DeadLetter } from "./receiver.ts";
@@ -58,6 +58,8 @@ export interface OonaOptions extends BusPorts {
   readonly health?: HealthLimits;
   readonly durable?: Partial<DurableLimits>;
   readonly reconnectMsMax?: number;
+  /** What this node tells of itself to whoever looks for services. */
+  readonly description?: NodeDescription;
   /** Restarts of a dead embedded server in a row before `exited` resolves. */
   readonly restartsMax?: number;
   readonly processes?: Processes;
@@ -79,11 +81,11 @@ export interface Oona {
 
 const connectMsMax = 5_000;
 const reconnectWaitMs = 50;
-const closeMsMax = 2_000;
+export const closeMsMax = 2_000;
 /** Streams' share of an external server, whose size is its owner's business. */
 const externalStorageBytesMax = 2_147_483_648;
 
-const durableDefaults: DurableLimits = {
+export const durableDefaults: DurableLimits = {
   ackWaitMs: 30_000,
   deliveriesMax: 5,
   handlerMsMax: 600_000,
@@ -108,29 +110,13 @@ interface Server {
   stop(): Promise<void>;
 }
 
-const readPassword = async (file: string): Promise<string> => {
-  const text = await readFile(file, "utf8").catch((error: unknown) => {
-    throw new InputError(
-      `expected the password of the NATS server in the first line of ${file}, it cannot be read (${describeError(error)}).`,
-      {
-        path: "services.nats.passwordFile",
-        file,
-      },
-    );
-  });
-  return text.split(/\r?\n/)[0] ?? "";
-};
-
 const openServer = async (options: OonaOptions): Promise<Server> => {
   const { config, clock, log, processes = systemProcesses } = options;
   if (config.mode === "external") {
-    const password = config.passwordFile === undefined ? undefined : await readPassword(config.passwordFile);
-    const credential = {
-      ...(config.user === undefined ? {} : { user: config.user }),
-      ...(password === undefined ? {} : { password }),
-    };
+    const { url, user, password } = await externalLogin(config);
+    const credential = { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
     return {
-      url: config.url,
+      url,
       storageBytesMax: externalStorageBytesMax,
       credential: () => credential,
       pid: () => undefined,
@@ -142,10 +128,11 @@ const openServer = async (options: OonaOptions): Promise<Server> => {
   log.debug("nats-server found", { ...found });
   const { memoryBytesMax, storageBytesMax } = config;
   const { dataDir, payloadBytesMax } = options;
-  const credentials = newCredentials(options.entropy);
+  const credentials = { ...newCredentials(options.entropy), forge: await keptForgeLogin(dataDir, options.entropy) };
   const fixed = {
     binary: found.path,
     dataDir,
+    host: config.host,
     memoryBytesMax,
     storageBytesMax,
     payloadBytesMax,
@@ -166,7 +153,7 @@ interface ConnectOptions extends BusPorts {
   readonly reconnectMsMax: number;
 }
 
-const open = ({ url, principal, credential, reconnectMsMax }: ConnectOptions): Promise<NatsConnection> =>
+export const openAs = ({ url, principal, credential, reconnectMsMax }: ConnectOptions): Promise<NatsConnection> =>
   openConnection({
     url,
     user: credential.user,
@@ -225,13 +212,13 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
   const server = await openServer({ ...options, dataDir });
   const { url } = server;
   const ports: BusPorts = { clock, entropy, log };
-  const openAs = (principal: Principal) =>
-    open({ ...ports, url, principal, credential: server.credential(principal), reconnectMsMax });
+  const openFor = (principal: Principal) =>
+    openAs({ ...ports, url, principal, credential: server.credential(principal), reconnectMsMax });
   let admin: NatsConnection | undefined;
   let release: (() => Promise<void>) | undefined;
   let stopping: Promise<void> | undefined;
   try {
-    admin = await openAs("supervisor");
+    admin = await openFor("supervisor");
     release = await administer(admin, server, limits, options);
     const pid = (options.processes ?? systemProcesses).ownPid;
     const place = { url, dataDir, pid, startedAtMs: clock.nowMs() };
@@ -241,6 +228,9 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
       const identity = { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
       await writeLoginFiles({ ...place, ...identity }, role);
     }
+    const { user, password } = server.credential("forge");
+    if (options.config.mode === "embedded" && user !== undefined && password !== undefined)
+      await writeForgeFile(dataDir, { url, user, password }, limits.work);
   } catch (error) {
     await release?.();
     await admin?.close(); // O1
@@ -261,13 +251,16 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
     connect: async (principal) =>
       createNatsBus({
         ...ports,
-        connection: await openAs(principal),
+        connection: await openFor(principal),
         principal,
         payloadBytesMax: options.payloadBytesMax,
         mailboxMessagesMax: options.mailboxMessagesMax ?? 10_000,
         requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
         closeMsMax,
         durable: limits,
+        ...(options.description !== undefined && isActor(principal)
+          ? { metadata: serviceMetadata(principal, options.description) }
+          : {}),
         onDeadLetter: options.onDeadLetter ?? (() => undefined),
         onConsumer: options.onConsumer ?? (() => undefined),
       }),
@@ -296,7 +289,7 @@ export const connectOperator = async (
   const { role = "operator" } = limits;
   const { url, user, password } = await readOperatorFile(path, role);
   const credential = { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { password }) };
-  const connection = await open({ ...ports, url, principal: role, credential, reconnectMsMax: 2_000 });
+  const connection = await openAs({ ...ports, url, principal: role, credential, reconnectMsMax: 2_000 });
   return createNatsBus({
     ...ports,
     connection,

@@ -8,6 +8,7 @@
  * D5 A message that does not fit is a dead letter at once.
  * D6 After the connection is back, or the consumer was away, it goes on by itself; duplicates may come.
  * D7 A message becomes a dead letter before it is given up; what could not be told is handed over again, or found by the server's count.
+ * D8 A message that is declined goes back at once for somebody else, and this consumer asks for none until another had time to take it.
  */
 import { describeError } from "../contracts/errors.ts";
 import { type Cancel, type Clock, delay, type Log } from "../contracts/ports.ts";
@@ -30,6 +31,7 @@ export interface DurableLimits extends DeliveryLimits {
 /** `unfit`: it can never be handled. */
 export type Handled =
   | { readonly kind: "done" }
+  | { readonly kind: "declined"; readonly reason: string }
   | { readonly kind: "unfit"; readonly reason: string }
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -59,6 +61,8 @@ export const consumeDurable = (options: DurableOptions): Subscription => {
   const { connection, stream, durable, limits, clock, log } = options;
   const stopping = new AbortController();
   const pause = (ms: number): Promise<void> => delay(clock, ms, stopping.signal).catch(() => undefined);
+  /** How long this consumer asks for nothing after it declined. */
+  let standBackMs = 0;
   const retryMs = (attempt: number): number => Math.min(limits.retryMsMax, limits.retryMsMin * 2 ** Math.min(attempt - 1, 30));
 
   /** D3. Returns what ends it. */
@@ -85,6 +89,11 @@ export const consumeDurable = (options: DurableOptions): Subscription => {
     try {
       const handled = await options.handle(message, deliveries - 1);
       if (handled.kind === "done") return settle(message, acks.done); // D2
+      if (handled.kind === "declined" && deliveries < limits.deliveriesMax) {
+        log.info("a message is left to others", { durable, deliveries, reason: handled.reason });
+        standBackMs = retryMs(deliveries);
+        return settle(message, nak(0)); // D8
+      }
       if (handled.kind === "failed") {
         if (stopping.signal.aborted) return settle(message, nak(0));
         if (deliveries < limits.deliveriesMax) return settle(message, nak(retryMs(deliveries))); // D4
@@ -147,6 +156,11 @@ export const consumeDurable = (options: DurableOptions): Subscription => {
       if (troubles === 3) log.warn("a durable consumer is away; asking on", { stream, durable });
       if (troubles > 0) await pause(retryMs(troubles));
       else await Promise.race([held.idle(), aborted]);
+      if (standBackMs > 0) {
+        const waitMs = standBackMs;
+        standBackMs = 0;
+        await pause(waitMs); // D8
+      }
     }
   };
   const aborted = new Promise<void>((resolve) => stopping.signal.addEventListener("abort", () => resolve(), { once: true }));

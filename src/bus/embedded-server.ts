@@ -1,5 +1,5 @@
 /**
- * A nats-server of the node's own, as a child process on loopback.
+ * A nats-server of the node's own, as a child process, on loopback unless the configuration names another address.
  *
  * N1 When it returns, the server takes connections; when it throws, no process is left.
  * N2 Passwords stand in files that only the owner reads, and nowhere else.
@@ -20,7 +20,9 @@ import { claimRecord, completeRecord, dropRecord, type RecordOptions, reapOrphan
 export interface EmbeddedOptions {
   readonly binary: string;
   readonly dataDir: string;
-  /** TCP port on 127.0.0.1; -1 lets the server choose. */
+  /** Address to listen on; left out, loopback. */
+  readonly host?: string;
+  /** TCP port there; -1 lets the server choose. */
   readonly port: number;
   readonly memoryBytesMax: number;
   readonly storageBytesMax: number;
@@ -40,6 +42,15 @@ export interface EmbeddedServer {
   readonly exited: Promise<string>;
   stop(): Promise<void>;
 }
+
+const hostOf = ({ host = "127.0.0.1" }: Pick<EmbeddedOptions, "host">): string => host;
+
+/** Where the node itself reaches its server: one that listens everywhere listens on loopback too. */
+const urlOf = (host: string, port: number): string => {
+  const everywhere = host === "0.0.0.0" || host === "::";
+  const name = everywhere ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
+  return `nats://${name}:${port}`;
+};
 
 const pollMs = 5;
 const passwordBytes = 24;
@@ -67,7 +78,7 @@ const startFailure = async (options: EmbeddedOptions, logFile: string, what: str
   const said = await complaint(logFile);
   if (/address already in use/i.test(said))
     return new ServiceError(
-      `expected TCP port ${options.port} on 127.0.0.1 to be free for nats-server, another program holds it (perhaps the packaged nats-server service or another node; \`ss -ltnp 'sport = :${options.port}'\` names it). Stop it, or set \`services.nats.port\` to -1 for a free port.`,
+      `expected TCP port ${options.port} on ${hostOf(options)} to be free for nats-server, another program holds it (perhaps the packaged nats-server service or another node; \`ss -ltnp 'sport = :${options.port}'\` names it). Stop it, or set \`services.nats.port\` to -1 for a free port.`,
       { path: "services.nats.port" },
     );
   return new ServiceError(`expected nats-server to start, ${what}: ${said}. Its log is ${logFile}.`, { file: logFile });
@@ -135,11 +146,12 @@ export const startEmbeddedServer = async (options: EmbeddedOptions): Promise<Emb
     await Promise.all([portsFolder, logFile].map((path) => rm(path, { recursive: true, force: true })));
     await makePrivateFolder(portsFolder);
     const { port, memoryBytesMax, storageBytesMax, payloadBytesMax, credentials } = options;
+    const host = hostOf(options);
     const storeFolder = join(folder, "store");
     const bounds = { memoryBytesMax, storageBytesMax, payloadBytesMax };
     await writePrivateFile(
       configFile,
-      serverConfigText({ serverName: "esper", port, portsFolder, storeFolder, credentials, logFile, ...bounds }),
+      serverConfigText({ serverName: "esper", host, port, portsFolder, storeFolder, credentials, logFile, ...bounds }),
     ); // N2
     child = await processes.start(options.binary, ["-c", configFile]).catch((error: unknown) => {
       throw new ServiceError(`expected to start ${options.binary}: ${describeError(error)}. Check \`services.nats.binary\`.`, {
@@ -148,7 +160,7 @@ export const startEmbeddedServer = async (options: EmbeddedOptions): Promise<Emb
     });
     await completeRecord(record, child.pid);
     const chosen = await awaitPort(options, child, portsFolder, logFile); // N3
-    return running(child, chosen, record, clock, stopMsMax);
+    return running(child, urlOf(host, chosen), chosen, record, clock, stopMsMax);
   } catch (error) {
     if (child) await stopProcess(child, clock, stopMsMax); // N1
     await dropRecord(record);
@@ -156,12 +168,19 @@ export const startEmbeddedServer = async (options: EmbeddedOptions): Promise<Emb
   }
 };
 
-const running = (child: ServerProcess, port: number, record: RecordOptions, clock: Clock, stopMsMax: number): EmbeddedServer => {
+const running = (
+  child: ServerProcess,
+  url: string,
+  port: number,
+  record: RecordOptions,
+  clock: Clock,
+  stopMsMax: number,
+): EmbeddedServer => {
   let stopping: Promise<void> | undefined;
   // N4. nats-server ends with code 0 on SIGINT and 1 on SIGTERM.
   const exited = child.exited.then((exit) => (stopping ? "stopped" : `nats-server ended with ${exitText(exit)}`));
   return {
-    url: `nats://127.0.0.1:${port}`,
+    url,
     port,
     pid: child.pid,
     exited,

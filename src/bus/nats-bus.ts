@@ -4,7 +4,7 @@
  * B1 Nothing leaves that does not fit its schema, its bound in bytes, or the sender's rights.
  * B2 Nothing that does not fit reaches a handler: it is a dead letter with its reason. A handler never sees a broken message.
  * B3 Outcomes are unions: `publish` and `request` do not reject.
- * B4 One handler of a subscription runs at a time, in order; what waits is bounded, and what is over the bound is a dead letter.
+ * B4 One handler of a subscription runs at a time, in order, or as many of a responder as it allows; what waits is bounded, and what is over the bound is a dead letter.
  * B5 `publish` on a durable subject resolves with `sent` only when the message is in its stream; it is tried again, stored once.
  * B6 A request whose deadline passed while it waited is not handled.
  * B7 `closed` resolves once, when the connection is lost for good, and not after `close`.
@@ -23,7 +23,7 @@ import {
   type SubjectName,
   subjects,
 } from "../contracts/subjects.ts";
-import type { Bus, MessageContext, RequestOutcome, Subscription } from "./bus.ts";
+import type { Bus, HandledAs, MessageContext, RequestOutcome, RespondOptions, Subscription } from "./bus.ts";
 import type { DurableLimits } from "./durable-consumer.ts";
 import type { ConsumerEvent } from "./kept-streams.ts";
 import { createLink } from "./link.ts";
@@ -33,11 +33,15 @@ import { createReceiver, type DeadLetter, type Handler } from "./receiver.ts";
 import { createIdentifiers, createSender } from "./sender.ts";
 import { headerBytesMax } from "./server-config.ts";
 import { startServiceHost } from "./service-host.ts";
-import { isActor, streamOf } from "./streams.ts";
+import { consumesDurably, isActor, streamOf } from "./streams.ts";
 
 export interface NatsBusOptions {
   readonly connection: NatsConnection;
   readonly principal: Principal;
+  /** Under which name it logs in and sends, where it takes the principal's part on another machine; left out, the principal's own. */
+  readonly login?: Principal;
+  /** What an actor tells of itself to whoever looks for services. */
+  readonly metadata?: Readonly<Record<string, string>>;
   readonly payloadBytesMax: number;
   readonly mailboxMessagesMax: number;
   readonly requestTimeoutMs: number;
@@ -56,13 +60,17 @@ export const createNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
   const bytesMax = Math.min(options.payloadBytesMax, serverBytesMax - headerBytesMax);
   const link = createLink({ connection, principal, clock, log });
   const identifiers = createIdentifiers(options.entropy);
-  const sender = createSender({ link, principal, bytesMax, requestTimeoutMs: options.requestTimeoutMs, identifiers, clock });
+  const login = options.login ?? principal;
+  const { requestTimeoutMs } = options;
+  const sender = createSender({ link, principal: login, bytesMax, requestTimeoutMs, identifiers, clock });
   const services = isActor(principal)
     ? await startServiceHost({
         connection,
         name: principal,
         version: `${schemaVersion}.0.0`,
         description: `${principal} of an Esper node`,
+        schemasLengthMax: Math.floor(bytesMax / 2),
+        ...(options.metadata === undefined ? {} : { metadata: options.metadata }),
       })
     : undefined;
   const { mailboxMessagesMax, durable, onDeadLetter, onConsumer } = options;
@@ -128,20 +136,23 @@ export const createNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
 
     subscribe: async <S extends SubjectName>(
       subject: S,
-      handler: (payload: PayloadOf<S>, context: MessageContext) => void | Promise<void>,
+      handler: (payload: PayloadOf<S>, context: MessageContext) => HandledAs | Promise<HandledAs>,
     ) => {
       checkListener(subject);
       const typed: Handler = (payload, context) => handler(payload as PayloadOf<S>, context);
       const stream = streamOf(subject);
-      return keep(stream && isActor(principal) ? receiver.durable(subject, stream, typed) : await receiver.live(subject, typed));
+      const durable = stream !== undefined && consumesDurably(principal);
+      return keep(durable ? receiver.durable(subject, stream, typed) : await receiver.live(subject, typed));
     },
 
     respond: async <S extends RequestSubject>(
       subject: S,
       handler: (payload: PayloadOf<S>, context: MessageContext) => Promise<ReplyOf<S>>,
+      { atOnceMax = 1 }: RespondOptions = {},
     ) => {
       checkListener(subject);
-      return keep(await receiver.requests(subject, (payload, context) => handler(payload as PayloadOf<S>, context)));
+      const typed: Handler = (payload, context) => handler(payload as PayloadOf<S>, context);
+      return keep(await receiver.requests(subject, typed, atOnceMax));
     },
 
     close: () => {

@@ -13,6 +13,7 @@ export {
   type MsgHdrs,
   type NatsConnection,
   nanos,
+  RequestStrategy,
   RetentionPolicy,
   type Service,
   type ServiceMsg,

@@ -19,6 +19,8 @@ export const OperatorConnection = z.strictObject({
   user: z.string().optional(),
   password: z.string().optional(),
   dataDir: z.string(),
+  /** Where the node serves HTTP; left out where it does not. */
+  http: z.string().optional(),
   /** The node's process. */
   pid: z.int().min(1),
   startedAtMs: z.number(),
@@ -35,6 +37,15 @@ export const writeLoginFiles = async (connection: OperatorConnection, role: Pers
   const context = { description, url, user, password, inbox_prefix: inboxPrefix(role) };
   await writePrivateFile(contextFile(dataDir, role), `${JSON.stringify(context, null, 2)}\n`);
   await writePrivateFile(loginFile(dataDir, role), `${JSON.stringify(connection, null, 2)}\n`);
+};
+
+/** Adds to the files that are there where HTTP is served. */
+export const tellHttpAddress = async (dataDir: string, http: string): Promise<void> => {
+  for (const role of personRoles) {
+    const connection = await readOperatorFile(loginFile(dataDir, role), role).catch(() => undefined);
+    // To a server of somebody else there is the operator's login alone.
+    if (connection !== undefined) await writeLoginFiles({ ...connection, http }, role);
+  }
 };
 
 export const removeLoginFiles = async (dataDir: string): Promise<void> => {

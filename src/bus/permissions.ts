@@ -7,9 +7,11 @@
  * P4 An answer may go to the reply subject of a message that was received, once, and nowhere else.
  * P5 Of JetStream an actor reaches its own consumers; streams and consumers are made by the supervisor alone.
  * P6 The supervisor, who keeps the dead letters, may put a message of any durable subject there again, as its sender sent it.
+ * P7 A forge on another machine has the rights of the work it takes over and no others: the consumers of the actors whose part it takes,
+ *    its own name as sender, its own inbox. It hears no event and no command.
  */
-import { type Principal, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
-import { advisoryConsumer, consumerSpecs, isActor, streamNames, streamOf } from "./streams.ts";
+import { type ActorName, type Principal, remoteLogins, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
+import { advisoryConsumer, consumerSpecs, consumesDurably, isActor, streamNames, streamOf } from "./streams.ts";
 import { wireListens, wirePublishes } from "./vouched.ts";
 
 export interface SubjectRule {
@@ -50,6 +52,14 @@ const consumerCalls = ({ stream, durable }: { readonly stream: string; readonly 
 const consumerApi = (principal: Principal): string[] =>
   consumerSpecs.filter(({ actor }) => actor === principal).flatMap(consumerCalls);
 
+/** Where an actor's service is asked about itself. */
+const answersFor = (actor: ActorName): string[] =>
+  verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.${actor}`, `$SRV.${verb}.${actor}.*`]);
+
+/** The actors whose part a login on another machine takes. */
+const partsOf = (principal: Principal): readonly ActorName[] | undefined =>
+  principal in remoteLogins ? remoteLogins[principal as keyof typeof remoteLogins] : undefined;
+
 const adminApi = (): string[] => [
   "$JS.API.INFO",
   ...consumerCalls(advisoryConsumer),
@@ -72,8 +82,15 @@ export const permissionsOf = (principal: Principal, principals: readonly Princip
     .filter((subject) => mayPublish(principal, subject))
     .flatMap((subject) => wirePublishes(subject, principal)); // P1
   const listens = subjectNames
-    .filter((subject) => mayListen(principal, subject) && !(isActor(principal) && streamOf(subject)))
+    .filter((subject) => mayListen(principal, subject) && !(consumesDurably(principal) && streamOf(subject)))
     .flatMap(wireListens); // P2
+  const parts = partsOf(principal);
+  if (parts !== undefined)
+    return {
+      publish: { allow: [...publishes, ...parts.flatMap(consumerApi)], deny: [] },
+      subscribe: { allow: [`${inboxPrefix(principal)}.>`, ...parts.flatMap(answersFor)], deny: [] },
+      responses,
+    }; // P7
   if (!isActor(principal))
     return {
       publish: { allow: [...publishes, ...verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])], deny: [] },
@@ -91,7 +108,7 @@ export const permissionsOf = (principal: Principal, principals: readonly Princip
       allow: [
         ...listens,
         `${inboxPrefix(principal)}.>`, // P3
-        ...verbs.flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.${principal}`, `$SRV.${verb}.${principal}.*`]),
+        ...answersFor(principal),
       ],
       deny: [],
     },

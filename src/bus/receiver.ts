@@ -2,8 +2,9 @@
 import type { Envelope } from "../contracts/envelope.ts";
 import { ContractError, describeError, ServiceError } from "../contracts/errors.ts";
 import type { Clock, Log } from "../contracts/ports.ts";
-import { type Principal, type SubjectName, subjects } from "../contracts/subjects.ts";
-import type { MessageContext, Subscription } from "./bus.ts";
+import type { Principal, SubjectName } from "../contracts/subjects.ts";
+import { describeSubject } from "./announcement.ts";
+import type { Declined, MessageContext, Subscription } from "./bus.ts";
 import { consumeDurable, type DurableLimits, type Handled } from "./durable-consumer.ts";
 import type { ConsumerEvent } from "./kept-streams.ts";
 import type { Link } from "./link.ts";
@@ -11,6 +12,7 @@ import type { Msg, ServiceMsg } from "./nats-client.ts";
 import type { Identifiers } from "./sender.ts";
 import { createSerialQueue } from "./serial-queue.ts";
 import type { ServiceHost } from "./service-host.ts";
+import { limitsOf } from "./stream-admin.ts";
 import { durableName, isActor, type StreamName } from "./streams.ts";
 import { isVouched, senderOf, wireListens } from "./vouched.ts";
 import {
@@ -67,7 +69,8 @@ export interface ReceiverOptions {
 export interface Receiver {
   live(subject: SubjectName, handler: Handler): Promise<Subscription>;
   durable(subject: SubjectName, stream: StreamName, handler: Handler): Subscription;
-  requests(subject: SubjectName, handler: Handler): Promise<Subscription>;
+  /** `atOnceMax`: requests that are handled at the same time. */
+  requests(subject: SubjectName, handler: Handler, atOnceMax: number): Promise<Subscription>;
 }
 
 const headerLengthMax = 1_000;
@@ -80,6 +83,9 @@ const contextOf = ({ id, sender, sentAtMs, traceId, deadlineAtMs }: Envelope, re
   ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
   redeliveries,
 });
+
+export const isDeclined = (answer: unknown): answer is Declined =>
+  typeof answer === "object" && answer !== null && "kind" in answer && answer.kind === "declined";
 
 export const createReceiver = (options: ReceiverOptions): Receiver => {
   const { link, principal, services, bytesMax, mailboxMessagesMax, identifiers, clock, log } = options;
@@ -163,8 +169,8 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
       const decoded = decode(subject, message);
       if (decoded.kind === "unfit") return { kind: "unfit", reason: decoded.reason }; // B2
       try {
-        await handler(decoded.payload, contextOf(decoded.envelope, redeliveries));
-        return { kind: "done" };
+        const answer = await handler(decoded.payload, contextOf(decoded.envelope, redeliveries));
+        return isDeclined(answer) ? answer : { kind: "done" };
       } catch (error) {
         return { kind: "failed", reason: describeError(error) };
       }
@@ -172,10 +178,11 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
     const onGivenUp = (message: Msg, reason: string): Promise<void> => giveUp(subject, stream, message, reason);
     const place = { stream, durable: durableName(principal, subject) };
     const { onReconnect } = link;
-    return consumeDurable({ connection, ...place, limits: options.durable, clock, log, onReconnect, handle, onGivenUp });
+    const limits = limitsOf(options.durable, stream);
+    return consumeDurable({ connection, ...place, limits, clock, log, onReconnect, handle, onGivenUp });
   };
 
-  const requests: Receiver["requests"] = async (subject, handler) => {
+  const requests: Receiver["requests"] = async (subject, handler, atOnceMax) => {
     if (!services) throw new ContractError(`expected an actor to answer ${subject}, got ${principal}`, { subject });
     const stats = { failures: 0, handlerMs: 0, lastFailure: "" };
 
@@ -226,14 +233,20 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
       }
     };
 
-    const queue = createSerialQueue<ServiceMsg>(mailboxMessagesMax, serve);
+    const queue = createSerialQueue<ServiceMsg>(mailboxMessagesMax, serve, atOnceMax);
     const enqueue = (message: ServiceMsg): void => {
       if (!queue.push(message)) refuse(message, "unavailable", `more than ${mailboxMessagesMax} requests wait at ${principal}`); // B4
     };
-    const { about } = subjects[subject];
+    const { about, ...schemas } = describeSubject(subject);
     const wireSubjects = wireListens(subject);
     for (const wireSubject of wireSubjects)
-      await services.add({ subject: wireSubject, about, handler: enqueue, stats: () => ({ ...stats, waiting: queue.size }) });
+      await services.add({
+        subject: wireSubject,
+        about,
+        ...(wireSubject === subject ? schemas : {}),
+        handler: enqueue,
+        stats: () => ({ ...stats, waiting: queue.size }),
+      });
     return {
       close: async () => {
         for (const wireSubject of wireSubjects) await services.remove(wireSubject);

@@ -1,4 +1,4 @@
-/** A bounded queue with one worker: items are handled one after the other, in order. */
+/** A bounded queue with one worker: items are handled one after the other, in order. With more workers they begin in order. */
 
 export interface SerialQueue<T> {
   /** False when the queue is full or closed: the item was not taken. */
@@ -14,11 +14,12 @@ export interface SerialQueue<T> {
 const compactAt = 1_024;
 
 /** @param handle must not reject: what can go wrong with an item is its own business */
-export const createSerialQueue = <T>(itemsMax: number, handle: (item: T) => Promise<void>): SerialQueue<T> => {
+export const createSerialQueue = <T>(itemsMax: number, handle: (item: T) => Promise<void>, workersMax = 1): SerialQueue<T> => {
   let items: T[] = [];
   let head = 0;
   let closed = false;
-  let work: Promise<void> | undefined;
+  let working = 0;
+  const idlers: (() => void)[] = [];
 
   const run = async (): Promise<void> => {
     while (head < items.length) {
@@ -29,21 +30,25 @@ export const createSerialQueue = <T>(itemsMax: number, handle: (item: T) => Prom
       }
       await handle(item);
     }
-    work = undefined;
+    working -= 1;
+    if (working === 0) for (const resolve of idlers.splice(0)) resolve();
   };
 
   return {
     push(item) {
       if (closed || items.length - head >= itemsMax) return false;
       items.push(item);
-      work ??= Promise.resolve().then(run);
+      if (working < workersMax) {
+        working += 1;
+        void Promise.resolve().then(run);
+      }
       return true;
     },
     get size() {
       return items.length - head;
     },
     idle: async () => {
-      while (work) await work;
+      while (working > 0) await new Promise<void>((resolve) => idlers.push(resolve));
     },
     close() {
       closed = true;

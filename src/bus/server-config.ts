@@ -1,4 +1,4 @@
-/** The text of nats-server.conf for the server that the node starts itself: loopback only, one user for each principal. Pure. */
+/** The text of nats-server.conf for the server that the node starts itself: one user for each principal, on loopback unless told else. Pure. */
 import type { Principal } from "../contracts/subjects.ts";
 import { type Permissions, permissionsOf, type SubjectRule } from "./permissions.ts";
 
@@ -11,7 +11,9 @@ export type Credentials = Readonly<Record<Principal, Credential>>;
 
 export interface ServerConfigOptions {
   readonly serverName: string;
-  /** TCP port on 127.0.0.1; -1 lets the server choose. */
+  /** Address to listen on. */
+  readonly host: string;
+  /** TCP port there; -1 lets the server choose. */
   readonly port: number;
   /** Folder for the `…_<pid>.ports` file that tells the port. */
   readonly portsFolder: string;
@@ -47,7 +49,7 @@ export const serverConfigText = (options: ServerConfigOptions): string => {
     return `    { user: ${JSON.stringify(user)}, password: ${JSON.stringify(password)}, permissions: ${granted} }`;
   });
   return `# Written by esper at every start. Holds passwords: keep it private.
-host: "127.0.0.1"
+host: ${JSON.stringify(options.host)}
 port: ${options.port}
 server_name: ${JSON.stringify(options.serverName)}
 log_file: ${JSON.stringify(options.logFile)}

@@ -8,6 +8,9 @@ export interface EndpointSpec {
   /** May hold `*` for one token. */
   readonly subject: string;
   readonly about: string;
+  /** JSON Schema of a request and of its answer. */
+  readonly payload?: string;
+  readonly reply?: string;
   /** Called for each request; answers through the message, at any later time. */
   readonly handler: (message: ServiceMsg) => void;
   /** What `$SRV.STATS` tells of it. */
@@ -25,17 +28,34 @@ export interface ServiceOptions {
   readonly name: string;
   readonly version: string;
   readonly description: string;
+  /** What the actor tells of itself and its node. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Size of the schemas that are told; what is over it is left to the documentation. */
+  readonly schemasLengthMax?: number;
 }
+
+/** An endpoint's metadata: schemas as far as there is room for them. */
+const metadataOf = ({ about, payload, reply }: EndpointSpec, room: number): Record<string, string> => {
+  const length = (payload?.length ?? 0) + (reply?.length ?? 0);
+  if (length > room) return { about, schemas: "too long to be told here; `esper openapi` and the README have them" };
+  return { about, ...(payload === undefined ? {} : { payload }), ...(reply === undefined ? {} : { reply }) };
+};
 
 const endpointName = (subject: string): string => subject.replaceAll(".", "-").replaceAll("*", "any");
 
-export const startServiceHost = async ({ connection, name, version, description }: ServiceOptions): Promise<ServiceHost> => {
+export const startServiceHost = async (options: ServiceOptions): Promise<ServiceHost> => {
+  const { connection, name, version, description, metadata = {}, schemasLengthMax = 0 } = options;
   const endpoints = new Map<string, EndpointSpec>();
 
-  const attach = (service: Service, { subject, about, handler }: EndpointSpec): void => {
+  /** What one answer still has room for. */
+  let room = schemasLengthMax;
+  const attach = (service: Service, endpoint: EndpointSpec): void => {
+    const { subject, handler } = endpoint;
+    const told = metadataOf(endpoint, room);
+    room -= (told["payload"]?.length ?? 0) + (told["reply"]?.length ?? 0);
     service.addEndpoint(endpointName(subject), {
       subject,
-      metadata: { about },
+      metadata: told,
       handler: (error, message) => {
         if (!error) handler(message);
       },
@@ -43,10 +63,12 @@ export const startServiceHost = async ({ connection, name, version, description 
   };
 
   const start = async (): Promise<Service> => {
+    room = schemasLengthMax;
     const service = await connection.services.add({
       name,
       version,
       description,
+      metadata: { ...metadata },
       // Nodes that host the same actor share its requests.
       queue: name,
       statsHandler: (endpoint) => Promise.resolve(endpoints.get(endpoint.subject)?.stats() ?? null),

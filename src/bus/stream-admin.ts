@@ -13,14 +13,20 @@ import {
   StorageType,
   type StreamConfig,
 } from "./nats-client.ts";
-import { advisoryConsumer, consumerSpecs, type StreamSpec, streamNames } from "./streams.ts";
+import { advisoryConsumer, consumerSpecs, isWorkQueue, type StreamSpec, streamNames } from "./streams.ts";
 
 export interface DeliveryLimits {
   /** A message that is neither acknowledged nor kept alive for this long is handed over again. */
   readonly ackWaitMs: number;
   /** Handed over this often without success, a message is a dead letter. */
   readonly deliveriesMax: number;
+  /** Those of a work queue, where they differ. */
+  readonly work?: Pick<DeliveryLimits, "ackWaitMs" | "deliveriesMax"> | undefined;
 }
+
+/** The limits of a stream's consumers. */
+export const limitsOf = <L extends DeliveryLimits>(limits: L, stream: string): L =>
+  isWorkQueue(stream) ? { ...limits, ...limits.work } : limits;
 
 const requestMsMax = 10_000;
 
@@ -48,7 +54,7 @@ const wantedConsumers: readonly Wanted[] = [
   advisoryConsumer,
 ];
 
-const consumerConfig = (spec: Wanted, limits: DeliveryLimits) =>
+const consumerConfig = (spec: Wanted, limits: Pick<DeliveryLimits, "ackWaitMs" | "deliveriesMax">) =>
   ({
     durable_name: spec.durable,
     filter_subject: spec.filter,
@@ -88,7 +94,7 @@ const ensureStream = async (manager: JetStreamManager, spec: StreamSpec, keepSiz
 
 /** True when it had to be made. */
 const ensureConsumer = async (manager: JetStreamManager, spec: Wanted, limits: DeliveryLimits): Promise<boolean> => {
-  const config = consumerConfig(spec, limits);
+  const config = consumerConfig(spec, limitsOf(limits, spec.stream));
   const found = await manager.consumers.info(spec.stream, spec.durable).catch(notFound);
   if (!found) await manager.consumers.add(spec.stream, config);
   else if (differs(config, found.config))

@@ -58,6 +58,16 @@ export const streamOf = (subject: SubjectName): StreamName | undefined => {
 
 export const isActor = (principal: Principal): principal is ActorName => (actorNames as readonly string[]).includes(principal);
 
+/**
+ * Who has a durable consumer of each stored subject that it listens to. People, and the HTTP server for those who look at its page, hear
+ * such a subject live: what they miss is in the event log.
+ */
+export const consumesDurably = (principal: Principal): principal is Exclude<ActorName, "http"> =>
+  isActor(principal) && principal !== "http";
+
+/** Whether its messages are work that one of several takes, and that lasts: it has delivery limits of its own. */
+export const isWorkQueue = (name: string): boolean => name === "COMPILATION";
+
 /** JetStream names hold no dots. */
 export const durableName = (actor: ActorName, subject: SubjectName): string => `${actor}-${subject.replaceAll(".", "-")}`;
 
@@ -76,10 +86,10 @@ export const streamSpecs = (storageBytesMax: number): readonly StreamSpec[] =>
     duplicateWindowMs: 120_000,
   }));
 
-/** One durable consumer for each actor that listens to a durable subject. People look at such a subject live instead. */
+/** One durable consumer for each actor that listens to a durable subject. */
 export const consumerSpecs: readonly ConsumerSpec[] = subjectNames.flatMap((subject) => {
   const stream = streamOf(subject);
   if (!stream) return [];
   const listeners: readonly Principal[] = subjects[subject].listeners;
-  return listeners.filter(isActor).map((actor) => ({ stream, actor, subject, durable: durableName(actor, subject) }));
+  return listeners.filter(consumesDurably).map((actor) => ({ stream, actor, subject, durable: durableName(actor, subject) }));
 });

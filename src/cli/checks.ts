@@ -2,10 +2,12 @@
 import { accessSync, constants, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir, totalmem } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { defaultServerFolders, startOona } from "../bus/create.ts";
+import { type BusPorts, defaultServerFolders, startOona } from "../bus/create.ts";
 import { findNatsServer } from "../bus/find-server.ts";
+import { joinBus } from "../bus/join.ts";
 import { systemProcesses } from "../bus/server-process.ts";
 import { DatasetConfig, type EsperConfig, NatsConfig } from "../contracts/config.ts";
+import { isForgeOnly } from "../contracts/config-roles.ts";
 import { describeError } from "../contracts/errors.ts";
 import { silentLog } from "../contracts/ports.ts";
 import { loadDataset } from "../data/datasets.ts";
@@ -85,7 +87,8 @@ export const checkLanes = ({ trainingLanes, threads }: Pick<EsperConfig, "traini
 
 export const checkServerProgram = ({ services }: EsperConfig): Promise<Check> =>
   attempt("nats-server", async () => {
-    if (services.nats.mode === "external") return `not needed: the configuration names ${services.nats.url}`;
+    if (services.nats.mode === "external")
+      return `not needed: the configuration names ${services.nats.url ?? services.nats.connection}`;
     const found = await findNatsServer({
       binary: services.nats.binary,
       folders: defaultServerFolders(),
@@ -94,9 +97,32 @@ export const checkServerProgram = ({ services }: EsperConfig): Promise<Check> =>
     return `${found.version} at ${found.path}`;
   });
 
+/** A forge joins somebody else's bus and makes nothing there. */
+const joinOnce = async (
+  ports: BusPorts,
+  { payloadBytesMax, mailboxMessagesMax, requestTimeoutMs, nodeName, forge }: EsperConfig["services"],
+  config: Extract<NatsConfig, { mode: "external" }>,
+): Promise<string> => {
+  const { tags, costTier } = forge;
+  const joined = await joinBus({
+    ...ports,
+    config,
+    payloadBytesMax,
+    mailboxMessagesMax,
+    requestTimeoutMs,
+    joinMsMax: requestTimeoutMs,
+    work: undefined,
+    description: { node: nodeName, tags, costTier },
+  });
+  await joined.stop();
+  return `the bus at ${joined.url} lets this forge in`;
+};
+
 /** Starts a server in a folder of its own (or connects to the configured one) and connects to it. */
-export const checkBus = ({ clock, entropy }: CliContext, { services }: EsperConfig): Promise<Check> =>
+export const checkBus = ({ clock, entropy }: CliContext, { services, roles }: EsperConfig): Promise<Check> =>
   attempt("bus", async () => {
+    if (services.nats.mode === "external" && isForgeOnly(roles))
+      return joinOnce({ clock, entropy, log: silentLog }, services, services.nats);
     const folder = mkdtempSync(join(tmpdir(), "esper-check-"));
     const config: NatsConfig =
       services.nats.mode === "external" ? services.nats : NatsConfig.parse({ ...services.nats, port: -1 });

@@ -27,38 +27,50 @@ export interface NodeAsked {
   readonly role: PersonRole;
 }
 
+/** Asks once, on a connection that is open. */
+export type NodeRequest = <S extends RequestSubject>(subject: S, payload: InputOf<S>) => Promise<ReplyOf<S>>;
+
 /**
- * Asks a running node.
- * Throws ServiceError when no node answers or the role may not ask, ContractError when it does not understand.
+ * Opens a connection to a running node for as long as it is used.
+ * Its requests throw ServiceError when no node answers or the role may not ask, ContractError when it does not understand.
  */
-export const askNode = async <S extends RequestSubject>(
+export const withNode = async <T>(
   context: CliContext,
   { path, timeoutMs, role }: NodeAsked,
-  subject: S,
-  payload: InputOf<S>,
-): Promise<ReplyOf<S>> => {
+  use: (request: NodeRequest) => Promise<T>,
+): Promise<T> => {
   const ports: BusPorts = { clock: context.clock, entropy: context.entropy, log: silentLog };
   const bus = await connectOperator(path, ports, { requestTimeoutMs: timeoutMs, role });
   try {
-    const outcome = await bus.request(subject, payload);
-    switch (outcome.kind) {
-      case "reply":
-        return outcome.value;
-      case "invalid":
-        throw new ContractError(
-          `expected a command and a receipt that both sides know, got ${outcome.reason}; do node and command have the same version?`,
-        );
-      case "timeout":
-      case "unavailable":
-      case "denied":
-        throw new ServiceError(
-          `expected an answer of the node within ${timeoutMs} ms, got ${outcome.kind}: ${outcome.reason}; is a run going on there? Its log is in the data directory under logs/`,
-        );
-    }
+    return await use(async (subject, payload) => {
+      const outcome = await bus.request(subject, payload);
+      switch (outcome.kind) {
+        case "reply":
+          return outcome.value;
+        case "invalid":
+          throw new ContractError(
+            `expected a command and a receipt that both sides know, got ${outcome.reason}; do node and command have the same version?`,
+          );
+        case "timeout":
+        case "unavailable":
+        case "denied":
+          throw new ServiceError(
+            `expected an answer of the node within ${timeoutMs} ms, got ${outcome.kind}: ${outcome.reason}; is a run going on there? Its log is in the data directory under logs/`,
+          );
+      }
+    });
   } finally {
     await bus.close();
   }
 };
+
+/** Asks a running node once. Throws as `withNode` does. */
+export const askNode = <S extends RequestSubject>(
+  context: CliContext,
+  node: NodeAsked,
+  subject: S,
+  payload: InputOf<S>,
+): Promise<ReplyOf<S>> => withNode(context, node, (request) => request(subject, payload));
 
 /** Sends a command. Throws as `askNode` does. */
 export const sendCommand = (

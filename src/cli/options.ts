@@ -64,6 +64,7 @@ export interface TrainOptions extends GlobalOptions {
   readonly resume?: string;
   readonly report?: string;
   readonly json?: boolean;
+  readonly open?: boolean;
 }
 
 /** `h2:dead`, `h2:rank`, `random:dead:4`. */

@@ -1,7 +1,9 @@
 /** The command line: arguments in, exit code out. */
 import { Command, CommanderError } from "commander";
 import { addAdapters } from "./commands/adapters.ts";
+import { addArtifacts } from "./commands/artifacts.ts";
 import { addCheckServices } from "./commands/check-services.ts";
+import { addCompletion } from "./commands/completion.ts";
 import { addControl } from "./commands/ctl.ts";
 import { addDeadLetters } from "./commands/dlq.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -9,10 +11,15 @@ import { addExperiment } from "./commands/experiment.ts";
 import { addExport } from "./commands/export.ts";
 import { addLedger } from "./commands/ledger.ts";
 import { addMachines } from "./commands/machines.ts";
+import { addOpenApi } from "./commands/openapi.ts";
 import { addPerformance } from "./commands/performance.ts";
+import { addServices } from "./commands/services.ts";
 import { addStart } from "./commands/start.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTables } from "./commands/tables.ts";
+import { addToken } from "./commands/token.ts";
 import { addTrain } from "./commands/train.ts";
+import { addVisualize } from "./commands/visualize.ts";
 import type { CliContext, CommandScope } from "./context.ts";
 import { exitCodeHelp, exitCodeOf, formatError } from "./exit-codes.ts";
 
@@ -59,11 +66,18 @@ const createProgram = (scope: CommandScope): Command => {
     addCheckServices,
     addDoctor,
     addStatus,
+    addVisualize,
     addControl,
+    addTables,
     addDeadLetters,
     addPerformance,
+    addServices,
+    addToken,
+    addOpenApi,
     addLedger,
+    addArtifacts,
     addMachines,
+    addCompletion,
   ])
     add(program, scope);
   return program;

@@ -5,6 +5,7 @@ import { describeError, EsperError } from "../contracts/errors.ts";
 import type { RunNodeOptions } from "../node/api.ts";
 import type { CliContext, GlobalOptions } from "./context.ts";
 import { exitCodeInterrupted } from "./exit-codes.ts";
+import { openPage } from "./open-page.ts";
 import { createColors, wantsColor } from "./view/colors.ts";
 import { createJsonView, createTerminalView, type View } from "./view/terminal.ts";
 
@@ -15,6 +16,10 @@ export interface RunRequest {
   /** What was asked for in words: a checkpoint must not hold something else. */
   readonly asked?: RunNodeOptions["asked"];
   readonly reportFile?: string | undefined;
+  /** The node waits for further runs after its arms. */
+  readonly stay?: boolean;
+  /** The node's page is opened in the browser. */
+  readonly open?: boolean | undefined;
 }
 
 const createView = (context: CliContext, { config, options }: RunRequest): View => {
@@ -30,6 +35,13 @@ const createView = (context: CliContext, { config, options }: RunRequest): View 
     morphogenetic: config.morphogenetic,
     task: config.dataset.task,
     verbose,
+  });
+};
+
+const openNode = (url: string | undefined, view: View): void => {
+  if (url === undefined) return;
+  void openPage(url).then((failed) => {
+    if (failed !== undefined) view.note(`the browser could not be opened (${failed}); open ${url} yourself`);
   });
 };
 
@@ -69,9 +81,12 @@ export const runArms = async (context: CliContext, request: RunRequest): Promise
       view,
       signal: controller.signal,
       reportFile,
+      onUp: ({ httpUrl }) => openNode(request.open === true ? httpUrl() : undefined, view),
+      ...(request.stay === true ? { stay: true, onReport: (report, file) => view.report(report, file) } : {}),
       ...(resume === undefined ? {} : { resume, asked }),
     });
-    view.finish(result.report, reportFile);
+    // Those of a node that stays were shown when they were made.
+    if (request.stay !== true) view.finish(result.report, reportFile);
     return controller.signal.aborted ? exitCodeInterrupted : result.exitCode;
   } catch (error) {
     // What an interrupted start could not finish is no failure of its own; a bug still is.

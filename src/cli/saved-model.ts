@@ -1,22 +1,25 @@
 /** A trained model out of a checkpoint: its host, its parameters, and what the run's log tells of its seeds. */
 import { resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { FieldReport } from "../contracts/assets.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import { DataError, InputError } from "../contracts/errors.ts";
 import type { Tensor } from "../contracts/graph.ts";
 import type { ExportRequest } from "../interchange/exported.ts";
 import { lineageOf } from "../interchange/lineage.ts";
-import { openCheckpoints } from "../store/checkpoints.ts";
+import { notedFingerprint } from "../node/ledger-audit.ts";
+import { readCheckpoints } from "../store/checkpoint-reader.ts";
 import { readEventLog } from "../store/event-log.ts";
 import { nodeFileSystem } from "../store/file-system.ts";
+import { keyRing } from "../store/ledger-signature.ts";
 import { dataPaths } from "../store/paths.ts";
 import { SessionState } from "../workers/session-state.ts";
-import type { CliContext, GlobalOptions } from "./context.ts";
+import type { GlobalOptions } from "./context.ts";
 
 export interface SavedModelOptions extends GlobalOptions {
   readonly run?: string;
   readonly checkpoint?: string;
+  readonly trust?: string;
 }
 
 export interface SavedModel extends ExportRequest {
@@ -29,7 +32,15 @@ export interface SavedModel extends ExportRequest {
 
 /** The options that name a saved model. */
 export const withSource = (command: Command): Command =>
-  command.option("--run <id>", "the last checkpoint of that run").option("--checkpoint <folder>", "a checkpoint's own folder");
+  command
+    .option("--run <id>", "the last checkpoint of that run")
+    .option("--checkpoint <folder>", "a checkpoint's own folder")
+    .option("--trust <fingerprint>", "take also what the node with this key signed (`ledger/fingerprint` there)", fingerprintOf);
+
+const fingerprintOf = (text: string): string => {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  throw new InvalidArgumentError("expected 64 hexadecimal digits.");
+};
 
 /** What a person is told of it. */
 export const aboutSaved = ({ runId, epoch, trialSeedId, lineage }: SavedModel): string[] => [
@@ -52,18 +63,25 @@ const fieldReports = async (file: string, runId: string): Promise<readonly Field
 };
 
 /** The last checkpoint of a run, or the named one. @throws InputError unless exactly one is asked for, DataError when it is damaged. */
-export const loadSavedModel = async ({ clock }: CliContext, options: SavedModelOptions): Promise<SavedModel> => {
-  const { run, checkpoint, dataDir = ".esper" } = options;
+export const loadSavedModel = async (options: SavedModelOptions): Promise<SavedModel> => {
+  const { run, checkpoint, trust, dataDir = ".esper" } = options;
   if ((run === undefined) === (checkpoint === undefined)) {
     throw new InputError(
       "expected --run with the id of a run, or --checkpoint with a folder, got neither or both; esper status and the report name runs",
     );
   }
   const paths = dataPaths(resolve(dataDir));
-  const checkpoints = await openCheckpoints({
+  const own = await notedFingerprint(resolve(dataDir));
+  if (own === undefined && trust === undefined) {
+    throw new DataError(
+      `expected the fingerprint of the node's key in ${paths.ledger.fingerprint}, found nothing there; name the node's data directory by --data-dir, or its key by --trust`,
+      { file: paths.ledger.fingerprint },
+    );
+  }
+  const checkpoints = readCheckpoints({
     fileSystem: nodeFileSystem,
     folder: paths.checkpoints,
-    clock,
+    ring: keyRing(own ?? trust ?? "", trust === undefined ? [] : [trust]),
     fileBytesMax: checkpointBytesMax,
     headerBytesMax,
   });

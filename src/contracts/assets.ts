@@ -1,7 +1,7 @@
 /** Immutable assets in Urza, addressed by the SHA-256 of their canonical JSON. */
 import { z } from "zod";
 import { BlueprintRequest } from "./blueprint-kinds.ts";
-import { Forecast } from "./commands.ts";
+import { Forecast } from "./decision.ts";
 import { Graph, Host } from "./graph.ts";
 import { ContentHash } from "./ids.ts";
 import { LifecycleState, LifecycleStep } from "./lifecycle.ts";
@@ -9,13 +9,27 @@ import { Judgement, judgeNames, PairedGain } from "./measure.ts";
 import { OptimizerConfig } from "./optimizer.ts";
 import { PruneTarget } from "./pruning.ts";
 
-/** Where an asset comes from. */
+/** What made somebody want an artifact. */
+export const Cause = z.strictObject({
+  /** SHA-256 of the canonical JSON of the command, as the ledger has it. */
+  commandHash: ContentHash,
+  confidence: z.number().min(0).max(1).optional(),
+});
+export type Cause = z.infer<typeof Cause>;
+
+/** Where an artifact comes from. */
 export const Provenance = z.strictObject({
+  /** What it was made in, for example `run r-1` or `run r-1 seed:h2`. */
+  source: z.string().min(1).max(256),
   producer: z.string(),
   createdAtMs: z.number(),
   /** Hashes of the assets that this one was made from. */
   inputs: z.array(ContentHash).max(64),
   toolchain: z.string(),
+  /** Of the decision that led to it, where there was one. */
+  confidence: z.number().min(0).max(1).optional(),
+  /** SHA-256 of the canonical JSON of the command that caused it, where it is known. */
+  commandHash: ContentHash.optional(),
 });
 export type Provenance = z.infer<typeof Provenance>;
 
@@ -72,7 +86,7 @@ export const CompiledKernelArtifact = z.strictObject({
 });
 export type CompiledKernelArtifact = z.infer<typeof CompiledKernelArtifact>;
 
-export const AssetKind = z.enum(["blueprint", "host", "kernel"]);
+export const AssetKind = z.enum(["blueprint", "host", "kernel", "policy"]);
 export type AssetKind = z.infer<typeof AssetKind>;
 
 /** How the operator was asked about a split jury, and who settled it. */

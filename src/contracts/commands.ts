@@ -1,25 +1,16 @@
 /** Commands that change a run or ask about it, their receipts, and the decisions that led to them. Operators and Tamiyo send the same messages. */
 import { z } from "zod";
-import { BlueprintRequest } from "./blueprint-kinds.ts";
 import { BudgetAmounts, BudgetStanding, budgetResources } from "./budget.ts";
-import { RequestId, RunId, SeedId, SiteId } from "./ids.ts";
+import { base, reason } from "./command-base.ts";
+import { BlueprintChoice, changeCommands } from "./command-changes.ts";
+import { queryCommands, queryReceipts } from "./command-queries.ts";
+import { Forecast } from "./decision.ts";
+import { RequestId, SeedId, SiteId } from "./ids.ts";
 import { LifecycleState } from "./lifecycle.ts";
 import { HostSummary } from "./plan.ts";
 import { PruneTarget } from "./pruning.ts";
 
-/** What a grown repair is expected to do, made before it starts and scored afterwards. */
-export const Forecast = z.strictObject({
-  /** Expected fall of validation loss by the verdict, in nats, with an 80 % interval. */
-  lossGain: z.number(),
-  lossGainLower: z.number(),
-  lossGainUpper: z.number(),
-  /** FLOPs of the whole trial and parameters that would stay. */
-  trialFlops: z.number().min(0),
-  parameters: z.int().min(0),
-  /** Probability that the seed is culled. */
-  cullRisk: z.number().min(0).max(1),
-});
-export type Forecast = z.infer<typeof Forecast>;
+export { Decision, Forecast } from "./decision.ts";
 
 /** What Tamiyo wants of the host, with its grounds. */
 export const AdaptationSignal = z.strictObject({
@@ -29,9 +20,6 @@ export const AdaptationSignal = z.strictObject({
   forecast: Forecast,
 });
 export type AdaptationSignal = z.infer<typeof AdaptationSignal>;
-
-const base = { requestId: RequestId, runId: RunId.optional() };
-const reason = z.string().max(500).default("asked by the operator");
 
 /** A seed, or a layer with all its seeds. */
 const PinTarget = z.union([SeedId, SiteId]);
@@ -44,7 +32,7 @@ export const KasminaControlCommand = z.discriminatedUnion("kind", [
     seedId: SeedId,
     /** Where the bypass ends; left out, the span of the largest energy, else the nearest legal one. */
     toSite: SiteId.optional(),
-    blueprint: BlueprintRequest.optional(),
+    blueprint: BlueprintChoice.optional(),
     /** Takes something out in place of growing; the seed is then `seed:<site>.prune`, and span and blueprint are left out. */
     prune: PruneTarget.optional(),
     adaptation: AdaptationSignal.optional(),
@@ -104,6 +92,8 @@ export const KasminaControlCommand = z.discriminatedUnion("kind", [
   z.strictObject({ ...base, kind: z.literal("governance") }),
   z.strictObject({ ...base, kind: z.literal("status") }),
   z.strictObject({ ...base, kind: z.literal("stop"), reason: z.string().max(500).default("asked by the operator") }),
+  ...changeCommands,
+  ...queryCommands,
 ]);
 export type KasminaControlCommand = z.infer<typeof KasminaControlCommand>;
 
@@ -172,6 +162,14 @@ export const refusalCodes = [
   "expired",
   "governance",
   "unavailable",
+  "unknown_layer",
+  "unknown_asset",
+  "unknown_letter",
+  "withdrawn",
+  "unfit",
+  "in_use",
+  "stuck",
+  "not_staying",
 ] as const;
 export type RefusalCode = (typeof refusalCodes)[number];
 
@@ -247,27 +245,14 @@ export const CommandReceipt = z.discriminatedUnion("kind", [
   }),
   z.strictObject({ kind: z.literal("approvals"), requestId: z.string(), approvals: z.array(Approval).max(1024) }),
   z.strictObject({ kind: z.literal("governance"), requestId: z.string(), learning: LearningStanding }),
-  z.strictObject({ kind: z.literal("refused"), requestId: z.string(), code: z.enum(refusalCodes), reason: z.string() }),
+  ...queryReceipts,
+  z.strictObject({
+    kind: z.literal("refused"),
+    requestId: z.string(),
+    code: z.enum(refusalCodes),
+    reason: z.string(),
+    /** Sent again before, it is refused again. */
+    retryAfterMs: z.number().min(0).optional(),
+  }),
 ]);
 export type CommandReceipt = z.infer<typeof CommandReceipt>;
-
-/** A decision of Tamiyo or Emrakul, also when it was to do nothing for a reason worth knowing. */
-export const Decision = z.strictObject({
-  runId: z.string(),
-  epoch: z.int().min(1),
-  rule: z.string(),
-  /** Left out: Tamiyo. */
-  by: z.enum(["tamiyo", "emrakul"]).optional(),
-  outcome: z.enum(["germinate", "wait", "probe", "prune", "refused"]),
-  site: z.string().optional(),
-  seedId: z.string().optional(),
-  fromSite: z.string().optional(),
-  toSite: z.string().optional(),
-  reason: z.string(),
-  confidence: z.number().min(0).max(1).optional(),
-  forecast: Forecast.optional(),
-  requestId: z.string().optional(),
-  /** Telemetry in to command out, without the network. */
-  latencyMs: z.number().min(0),
-});
-export type Decision = z.infer<typeof Decision>;

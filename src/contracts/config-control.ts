@@ -44,6 +44,12 @@ export const ControlConfig = z.strictObject({
     })
     .prefault({})
     .describe("Whoever learns asks before it promotes a policy."),
+  runsWaitingMax: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(16)
+    .describe("Runs that wait for their turn on a node that stays; one more is refused."),
   loginsMax: z.int().min(16).max(1_000_000).default(10_000).describe("Logins whose commands are counted at once."),
 });
 export type ControlConfig = z.infer<typeof ControlConfig>;

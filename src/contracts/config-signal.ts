@@ -1,5 +1,6 @@
 /** How damage is measured, and when a measurement is reason enough to act. */
 import { z } from "zod";
+import { calibrated } from "./calibrated.ts";
 
 const fraction = z.number().min(0).max(1);
 
@@ -48,13 +49,13 @@ export const TriggerConfig = z.strictObject({
   gapMin: z
     .number()
     .positive()
-    .default(0.03)
+    .default(calibrated.trigger.gapMin)
     .describe("Explained-error gap, lower bound, that alone makes a layer a candidate; `gapShareMin` must be reached too."),
   gapShareMin: z
     .number()
     .positive()
     .max(1)
-    .default(0.3)
+    .default(calibrated.trigger.gapShareMin)
     .describe("The same as a share of the error that the layer's input explains."),
   boundErrors: z
     .number()
@@ -68,15 +69,21 @@ export const TriggerConfig = z.strictObject({
     .int()
     .min(0)
     .max(15)
-    .default(3)
+    .default(calibrated.trigger.dimensionsMax)
     .describe("A layer that passes on at most so many dimensions, and less than half of those that it gets, is a candidate."),
   weightGainMax: z
     .number()
     .min(2)
-    .default(10)
+    .default(calibrated.trigger.weightGainMax)
     .describe(
       "Size of a layer's weights, in those of a He initialisation, above which it is a candidate: steps are then too small to change it.",
     ),
+  agreementWeight: z
+    .number()
+    .min(0)
+    .max(16)
+    .default(calibrated.trigger.agreementWeight)
+    .describe("How much the gap's lower bound over `gapMin` counts once more where dimensions were lost at the same layer."),
   healthMax: fraction.default(0.3).describe("A layer is a candidate below this health."),
   confidenceMin: fraction.default(0.7).describe("A decision needs more confidence than this."),
   checks: z.int().min(1).max(16).default(2).describe("Successive measurements that must name the same layer."),

@@ -3,13 +3,18 @@
  * Every bound carries its unit at the end of its name.
  */
 import { z } from "zod";
+import { ArtifactsConfig } from "./config-artifacts.ts";
 import { BreakerConfig, DeadLetterConfig, DeliveryConfig, RetryConfig } from "./config-calls.ts";
 import { ControlConfig } from "./config-control.ts";
 import { DamageConfig } from "./config-damage.ts";
 import { DatasetConfig } from "./config-dataset.ts";
+import { ForgeConfig } from "./config-forge.ts";
+import { HttpConfig } from "./config-http.ts";
 import { ModelConfig } from "./config-model.ts";
 import { MorphogeneticConfig } from "./config-morphogenetic.ts";
+import { NodeRoles } from "./config-roles.ts";
 import { OptimizerConfig } from "./optimizer.ts";
+import { NodeName } from "./work.ts";
 
 export { ControlConfig, DamageConfig, DatasetConfig, ModelConfig, MorphogeneticConfig };
 
@@ -66,13 +71,26 @@ export const NatsConfig = z.discriminatedUnion("mode", [
   z.strictObject({
     mode: z.literal("embedded").describe("The node starts its own nats-server on loopback."),
     port: z.int().min(-1).max(65_535).default(-1).describe("TCP port; -1 lets the server choose a free one."),
+    host: z
+      .string()
+      .min(1)
+      .max(255)
+      .regex(/^[A-Za-z0-9.:_-]+$/, "expected an address or the name of one")
+      .default("127.0.0.1")
+      .describe(
+        "Address that the server listens on. Another than loopback lets forges of other machines join, and passwords cross the network unencrypted: use one that only your machines reach.",
+      ),
     binary: z.string().optional().describe("Path of nats-server; else it is looked for on PATH and where set-up puts it."),
     memoryBytesMax: z.int().min(1).default(268_435_456).describe("JetStream memory."),
     storageBytesMax: z.int().min(1).default(4_294_967_296).describe("JetStream files."),
   }),
   z.strictObject({
     mode: z.literal("external").describe("A server that is already running."),
-    url: z.string().describe("For example nats://127.0.0.1:4222."),
+    url: z.string().optional().describe("For example nats://127.0.0.1:4222; left out, `connection` tells it."),
+    connection: z
+      .string()
+      .optional()
+      .describe("A node's `forge.json` with address and login. `url`, `user` and `passwordFile` go before what it says."),
     user: z.string().optional().describe("User name, when the server wants one."),
     passwordFile: z.string().optional().describe("File whose first line is the password."),
   }),
@@ -115,6 +133,9 @@ export const ServicesConfig = z.strictObject({
   ),
   delivery: DeliveryConfig.prefault({}).describe("Watch over durable consumers."),
   deadLetters: DeadLetterConfig.prefault({}).describe("Messages that their actor could not handle."),
+  http: HttpConfig.prefault({}).describe("The HTTP server."),
+  nodeName: NodeName.default("node").describe("What this node is called where several work together."),
+  forge: ForgeConfig.prefault({}).describe("Work on tasks: compiling and measuring kernels."),
   retry: RetryConfig.prefault({}).describe("How idempotent calls are tried again: exponential backoff with full jitter."),
   idempotencyMs: z.int().min(1).default(300_000).describe("How long a `requestId` is remembered."),
   ledgerHeadEntriesMax: z
@@ -122,13 +143,15 @@ export const ServicesConfig = z.strictObject({
     .min(1)
     .default(256)
     .describe("Ledger entries after which a signed head is kept, in the database and in a file beside it."),
+  artifacts: ArtifactsConfig.prefault({}).describe("Signatures of artifacts, and the signed index of their names."),
 });
 export type ServicesConfig = z.infer<typeof ServicesConfig>;
 
 export const ArmName = z.enum(["no-growth", "grown", "healthy"]);
 export type ArmName = z.infer<typeof ArmName>;
 
-export const EsperConfig = z.strictObject({
+/** What decides a run: host, data and how they are trained. */
+const runFields = {
   randomSeed: z.int().min(0).max(0xffff_ffff).default(1).describe("Everything random follows from this."),
   device: z
     .enum(["auto", "native", "wasm", "cpu"])
@@ -157,6 +180,15 @@ export const EsperConfig = z.strictObject({
   optimization: OptimizationConfig.prefault({}),
   morphogenetic: MorphogeneticConfig.prefault({}),
   governor: GovernorConfig.prefault({}),
+};
+
+/** A run's configuration as it may be handed to a node that runs: the rest is the node's own. */
+export const StartConfig = z.strictObject({ ...runFields, checkpoint: CheckpointConfig.prefault({}) });
+export type StartConfig = z.infer<typeof StartConfig>;
+
+export const EsperConfig = z.strictObject({
+  ...runFields,
+  roles: NodeRoles,
   logging: LoggingConfig.prefault({}),
   checkpoint: CheckpointConfig.prefault({}),
   control: ControlConfig.prefault({}),

@@ -4,7 +4,6 @@
  */
 import { z } from "zod";
 import { Envelope } from "./envelope.ts";
-import { RequestId } from "./ids.ts";
 
 const reasonMax = 4000;
 /** Characters of a message that is no envelope. */
@@ -77,25 +76,6 @@ export const DeadLetterAnswer = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("unknown"), reason: z.string() }),
 ]);
 export type DeadLetterAnswer = z.infer<typeof DeadLetterAnswer>;
-
-/** `requestId`: the same one sends a letter again once. */
-export const DeadLetterCommand = z.strictObject({
-  kind: z.enum(["retry", "drop"]),
-  requestId: RequestId,
-  id: z.int().min(1),
-});
-export type DeadLetterCommand = z.infer<typeof DeadLetterCommand>;
-
-export const DeadLetterReceipt = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("done"), requestId: z.string(), id: z.int(), detail: z.string() }),
-  z.strictObject({
-    kind: z.literal("refused"),
-    requestId: z.string(),
-    code: z.enum(["invalid", "unknown_letter", "stuck", "bus"]),
-    reason: z.string(),
-  }),
-]);
-export type DeadLetterReceipt = z.infer<typeof DeadLetterReceipt>;
 
 export const DeadLetterEvent = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("died"), report: DeadLetterReport }),

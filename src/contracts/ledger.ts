@@ -84,10 +84,25 @@ const payloads = {
   run_finished: z.strictObject({ outcome: z.enum(outcomes), reason: z.string() }),
   /** The run goes on from a checkpoint: what was told of its seeds and its budget before no longer counts; what counts follows. */
   rewind: z.strictObject({ epoch: z.int().min(0), transitions: z.int().min(0) }),
+  /** Commands that the Gate refused by itself, in one minute, of one login and with one code. */
+  refusals: z.strictObject({
+    principal: z.string().max(128),
+    role: z.string(),
+    transport: z.string(),
+    code: z.enum(refusalCodes),
+    fromMs: z.int(),
+    toMs: z.int(),
+    count: z.int().min(1),
+    /** By kind of command; `unknown` for what is none. */
+    kinds: z.record(z.string(), z.int().min(1)),
+  }),
+  /** The signed index of artifacts was made for the first time: from here on nothing unsigned is signed any more. */
+  index_made: z.strictObject({ version: z.int().min(1), entries: z.int().min(0) }),
   /** Signed heads that the file of heads lacked were written to it again. */
   heads_restored: z.strictObject({ heads: z.int().min(1), fromIndex: z.int().min(1) }),
 } as const;
 
+export type RefusedCommands = z.infer<typeof payloads.refusals>;
 export type LedgerKind = keyof typeof payloads;
 export const ledgerKinds = Object.keys(payloads) as LedgerKind[];
 
@@ -123,6 +138,8 @@ export const LedgerEntry = z.discriminatedUnion("kind", [
   z.strictObject({ ...place, kind: z.literal("run_started"), payload: payloads.run_started }),
   z.strictObject({ ...place, kind: z.literal("run_finished"), payload: payloads.run_finished }),
   z.strictObject({ ...place, kind: z.literal("rewind"), payload: payloads.rewind }),
+  z.strictObject({ ...place, kind: z.literal("refusals"), payload: payloads.refusals }),
+  z.strictObject({ ...place, kind: z.literal("index_made"), payload: payloads.index_made }),
   z.strictObject({ ...place, kind: z.literal("heads_restored"), payload: payloads.heads_restored }),
 ]);
 export type LedgerEntry = z.infer<typeof LedgerEntry>;
@@ -134,7 +151,7 @@ export type LedgerDraft = DraftOf<LedgerEntry>;
 /** Before the first entry. */
 export const genesisHash: ContentHash = "0".repeat(64);
 
-const hexadecimal = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
+export const hexadecimal = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
 
 /** The ledger's end at some moment, signed with Ed25519 (RFC 8032) by the key of the node that wrote it. */
 export const LedgerHead = z.strictObject({

@@ -1,6 +1,7 @@
 /** The epoch boundary: what a lane is asked to do in the next window, and what it reports of it. */
 import { z } from "zod";
 import { DamageConfig, GovernorConfig, ModelConfig, MorphogeneticConfig } from "./config.ts";
+import { TriggerConfig } from "./config-signal.ts";
 import { Anomaly, FlopsAccount, KernelMeasurement, Validation } from "./measure.ts";
 import { OptimizerConfig } from "./optimizer.ts";
 import { HostParts } from "./pruning.ts";
@@ -101,6 +102,9 @@ export const BoundaryAction = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("discard"), seedId: z.string(), continueFrom: z.enum(["host", "twin"]) }),
   /** ROLLED_BACK: host, moments, random state, data cursor as in the last good snapshot. */
   z.strictObject({ kind: z.literal("rollback"), seedId: z.string().optional(), reason: z.string() }),
+  /** A command: a kernel comes into the lane's cache, or goes out of it. */
+  z.strictObject({ kind: z.literal("cache_kernel"), site: z.string(), kernelHash: z.string() }),
+  z.strictObject({ kind: z.literal("evict_kernel"), site: z.string(), kernelHash: z.string() }),
 ]);
 export type BoundaryAction = z.infer<typeof BoundaryAction>;
 
@@ -137,6 +141,10 @@ export const EpochPlan = z.strictObject({
   signalBatches: z.int().min(1).max(16).optional(),
   /** Measure at the window's end which parts of the host earn their cost. */
   measureParts: z.boolean().optional(),
+  /** Write a checkpoint before the window, whatever the configuration says. */
+  checkpoint: z.boolean().optional(),
+  /** Thresholds of a policy that was put in force while the run went on; left out, the configuration's. */
+  trigger: TriggerConfig.optional(),
 });
 export type EpochPlan = z.infer<typeof EpochPlan>;
 
@@ -180,6 +188,11 @@ export const EpochResult = z.strictObject({
   signal: Signal.optional(),
   parts: HostParts.optional(),
   kernel: KernelMeasurement.optional(),
+  /** What became of the kernels that commands brought into the cache before this window. */
+  cached: z
+    .array(z.strictObject({ kernelHash: z.string(), problems: z.array(z.string()).max(64), loadMs: z.number().min(0) }))
+    .max(16)
+    .optional(),
   anomalies: z.array(Anomaly).max(64),
   /** The host changed its shape at this window's start. */
   host: HostSummary.optional(),

@@ -24,11 +24,15 @@ export type Requester = z.infer<typeof Requester>;
 
 export type CommandKind = KasminaControlCommand["kind"];
 
+/** Everybody who answers commands that the Gate lets pass. */
+export const answerers = ["kasmina", "warden", "urza", "tamiyo", "nissa", "node", "letters"] as const;
+export type Answerer = (typeof answerers)[number];
+
 export interface CommandRule {
   /** `read` changes nothing and is answered at once; `change` passes the Warden. */
   readonly access: "read" | "change";
-  /** Who answers it behind the Gate. */
-  readonly answeredBy: "kasmina" | "warden";
+  /** Who answers it behind the Gate. `node`: the steward of a node's runs; `letters`: the desk of dead letters. */
+  readonly answeredBy: Answerer;
   readonly roles: readonly Role[];
 }
 
@@ -36,7 +40,11 @@ const looks: readonly Role[] = ["admin", "operator", "developer", "observer"];
 const steers: readonly Role[] = ["admin", "operator"];
 const grows: readonly Role[] = ["admin", "operator", "developer"];
 
-const change = (allowed: readonly Role[]): CommandRule => ({ access: "change", answeredBy: "kasmina", roles: allowed });
+const change = (allowed: readonly Role[], answeredBy: Answerer = "kasmina"): CommandRule => ({
+  access: "change",
+  answeredBy,
+  roles: allowed,
+});
 const read = (answeredBy: CommandRule["answeredBy"], allowed: readonly Role[] = looks): CommandRule => ({
   access: "read",
   answeredBy,
@@ -65,6 +73,30 @@ export const commandRules: Readonly<Record<CommandKind, CommandRule>> = {
   approve: ruled(steers),
   veto: ruled(steers),
   learn: ruled(["admin", "controller"]),
+  seeds: read("kasmina"),
+  seed: read("kasmina"),
+  layers: read("kasmina"),
+  layer: read("kasmina"),
+  policy: read("kasmina"),
+  decisions: read("nissa"),
+  kernels: read("urza"),
+  kernel: read("urza"),
+  blueprint: read("urza"),
+  policies: read("urza"),
+  analyze: read("tamiyo"),
+  transition: change(grows),
+  load_kernel: change(grows),
+  unload_kernel: change(grows),
+  checkpoint: change(steers),
+  policy_load: change(["admin", "controller"]),
+  policy_update: change(["admin", "controller"]),
+  step: change(grows, "tamiyo"),
+  submit_blueprint: change(grows, "urza"),
+  kernel_status: change(steers, "urza"),
+  experience: change([...grows, "controller"], "urza"),
+  start: change(steers, "node"),
+  shutdown: change(steers, "node"),
+  dead_letter: change(steers, "letters"),
 };
 
 export const commandKinds = Object.keys(commandRules) as CommandKind[];

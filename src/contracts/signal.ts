@@ -87,12 +87,12 @@ const dimensionEvidence = ({ dimensionsIn, dimensionsOut }: LayerSignal, { dimen
 };
 
 /**
- * Where gap and dimensions both speak against a layer, the gap in absolute terms once more. Behind a layer that passes on next to nothing others
+ * Where gap and dimensions both speak against a layer, the gap in absolute terms once more, weighted. Behind a layer that passes on next to nothing others
  * lose their last directions; of all these the first loses most.
  */
 const agreement = (layer: LayerSignal, trigger: TriggerConfig): number =>
   gapEvidence(layer, trigger) >= 1 && dimensionEvidence(layer, trigger) > 0
-    ? bounded(gapLower(layer, trigger) / trigger.gapMin)
+    ? bounded((trigger.agreementWeight * gapLower(layer, trigger)) / trigger.gapMin)
     : 0;
 
 /**

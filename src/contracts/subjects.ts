@@ -3,22 +3,36 @@
  * and the server's permissions all come from this table.
  */
 import { z } from "zod";
-import { AssetKind, FieldReport } from "./assets.ts";
-import { BlueprintKind } from "./blueprint-kinds.ts";
+import { FieldReport } from "./assets.ts";
 import { BreakerEvent } from "./breaker.ts";
 import { KernelTags } from "./characterization.ts";
 import { CommandReceipt, Decision, KasminaControlCommand } from "./commands.ts";
-import { CompilationOutcome, CompilationRequest } from "./compilation.ts";
-import { DeadLetterAnswer, DeadLetterCommand, DeadLetterEvent, DeadLetterQuery, DeadLetterReceipt } from "./dead-letter.ts";
-import { ContentHash } from "./ids.ts";
+import { CompilationOutcome } from "./compilation.ts";
+import { DeadLetterAnswer, DeadLetterEvent, DeadLetterQuery } from "./dead-letter.ts";
+import {
+  AssetGet,
+  AssetGetReply,
+  AssetPut,
+  AssetPutReply,
+  KernelFind,
+  KernelFindReply,
+  TagsFind,
+  TagsFindReply,
+  TagsPut,
+  TagsPutReply,
+} from "./library-messages.ts";
 import { SeedTransition } from "./lifecycle.ts";
 import { Judgement, judgeNames } from "./measure.ts";
+import { AlertQuery, Alerts, CommandCounts, Health, Observed } from "./observed.ts";
 import { Performance } from "./performance.ts";
 import { BoundaryReply, EpochResult, HostSummary } from "./plan.ts";
 import { PruneSurvey } from "./pruning.ts";
-import { ReportDamage } from "./report.ts";
 import { personRoles, Requester, type Role, roles, transports } from "./roles.ts";
+import { RunEvent, SupervisionEvent } from "./run-events.ts";
 import { HealthSignal, RunProgress, SystemStatePacket } from "./telemetry.ts";
+import { CharacterizeTask, CompileTask } from "./work.ts";
+
+export { SupervisionEvent } from "./run-events.ts";
 
 export const actorNames = [
   "tolaria",
@@ -31,11 +45,15 @@ export const actorNames = [
   "urabrask",
   "urza",
   "nissa",
+  "http",
   "supervisor",
 ] as const;
 export type ActorName = (typeof actorNames)[number];
-/** Every login on the bus: the node's actors, and one for each role of people and their programs. */
-export const principals = [...actorNames, ...personRoles] as const;
+/** Logins of other machines that work for this node, and the actors whose part they take. */
+export const remoteLogins = { forge: ["tezzeret", "urabrask"] } as const satisfies Record<string, readonly ActorName[]>;
+export type RemoteLogin = keyof typeof remoteLogins;
+/** Every login on the bus: the node's actors, its forges on other machines, and one for each role of people and their programs. */
+export const principals = [...actorNames, "forge", ...personRoles] as const;
 export type Principal = (typeof principals)[number];
 
 /** In whose role a login commands; undefined for one that commands nothing. */
@@ -66,88 +84,6 @@ interface SubjectEntry {
 }
 
 const entry = <const T extends SubjectEntry>(value: T): T => value;
-
-/** The run's life as Tolaria tells it. */
-export const RunEvent = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("started"),
-    runId: z.string(),
-    arm: z.string(),
-    dataset: z.string(),
-    engine: z.string(),
-    host: HostSummary,
-    flopsMax: z.number(),
-    epochSteps: z.int(),
-    hostSteps: z.int(),
-    resumedAtEpoch: z.int().optional(),
-  }),
-  z.strictObject({ kind: z.literal("checkpoint"), runId: z.string(), epoch: z.int(), file: z.string() }),
-  z.strictObject({ kind: z.literal("checkpoint_failed"), runId: z.string(), epoch: z.int(), reason: z.string() }),
-  z.strictObject({ kind: z.literal("rolled_back"), runId: z.string(), epoch: z.int(), reason: z.string(), rollbacks: z.int() }),
-  z.strictObject({ kind: z.literal("paused"), runId: z.string(), epoch: z.int() }),
-  z.strictObject({ kind: z.literal("resumed"), runId: z.string(), epoch: z.int() }),
-  /** Nothing trains: the kernel of a seed is outstanding at the boundary after this window. Told after two seconds, four, eight … */
-  z.strictObject({
-    kind: z.literal("waiting"),
-    runId: z.string(),
-    epoch: z.int(),
-    seedId: z.string(),
-    outstanding: z.enum(["compilation", "characterization"]),
-    waitedMs: z.number().min(0),
-  }),
-  z.strictObject({
-    kind: z.literal("finished"),
-    runId: z.string(),
-    arm: z.string(),
-    outcome: z.enum(["done", "stopped", "failed"]),
-    reason: z.string(),
-    testAccuracy: z.number().optional(),
-    /** Told only now, when no decision can use it. */
-    damage: ReportDamage.optional(),
-  }),
-]);
-export type RunEvent = z.infer<typeof RunEvent>;
-
-export const SupervisionEvent = z.strictObject({
-  kind: z.enum([
-    "started",
-    "exited",
-    "restarting",
-    "escalated",
-    "stopped",
-    "shutdown_overrun",
-    "dead_letter",
-    "slow_consumer",
-    "consumer_recovered",
-    "consumers_restored",
-  ]),
-  child: z.string(),
-  detail: z.string(),
-});
-export type SupervisionEvent = z.infer<typeof SupervisionEvent>;
-
-const AssetPut = z.strictObject({
-  kind: AssetKind,
-  asset: z.unknown(),
-  inputs: z.array(ContentHash).max(64),
-  producer: z.string(),
-});
-const AssetPutReply = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("stored"), hash: ContentHash, existed: z.boolean() }),
-  z.strictObject({ kind: z.literal("refused"), reason: z.string() }),
-]);
-const AssetGetReply = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("found"), hash: ContentHash, asset: z.unknown() }),
-  z.strictObject({ kind: z.literal("missing"), reason: z.string() }),
-]);
-/** Which kernel a key was compiled to, if it was before. */
-const KernelFindReply = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("found"), hash: ContentHash }),
-  z.strictObject({ kind: z.literal("missing") }),
-]);
-
-/** Known tags, the newest first. */
-const TagsFindReply = z.strictObject({ found: z.array(KernelTags).max(256) });
 
 /** A jury that is split on a seed, and how that ended. */
 export const EscalationEvent = z.discriminatedUnion("kind", [
@@ -188,40 +124,44 @@ export const WardenVerdict = z.discriminatedUnion("kind", [
 ]);
 export type WardenVerdict = z.infer<typeof WardenVerdict>;
 
+/** Behind the Gate, for one of those who answer. */
+const admittedTo = (listener: Principal, about: string) =>
+  entry({ about, payload: AdmittedCommand, reply: CommandReceipt, publishers: ["gate"], listeners: [listener] });
+
 export const subjects = {
   "system.events.epoch": entry({
     about: "A window is complete: losses, signal, FLOPs, what the seed at work measured.",
     payload: SystemStatePacket,
     publishers: ["tolaria"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.run": entry({
     about: "A run started, was checkpointed, rolled back, paused, waits for a kernel, finished.",
     payload: RunEvent,
     publishers: ["tolaria"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.seed": entry({
     about: "A seed changed its state. These alone rebuild every seed's lifecycle.",
     payload: SeedTransition,
     publishers: ["kasmina"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.decision": entry({
     about: "What Tamiyo or Emrakul decided, why, how sure it was and what it expects.",
     payload: Decision,
     publishers: ["tamiyo", "emrakul"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.escalation": entry({
     about: "The jury is split on a seed: the operator is asked, and told how it was settled.",
     payload: EscalationEvent,
     publishers: ["kasmina"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.command": entry({
@@ -236,28 +176,28 @@ export const subjects = {
       receipt: CommandReceipt,
     }),
     publishers: ["kasmina", "gate"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.supervision": entry({
     about: "An actor started, crashed, is restarted; a message could not be delivered.",
     payload: SupervisionEvent,
     publishers: ["supervisor"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.breaker": entry({
     about: "A circuit breaker opened, tries again, or closed.",
     payload: BreakerEvent,
     publishers: ["supervisor"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "system.events.dead_letter": entry({
     about: "A message died: its actor could not handle it. Or a dead letter was sent again, or dropped.",
     payload: DeadLetterEvent,
     publishers: ["supervisor"],
-    listeners: ["supervisor", "nissa", ...people],
+    listeners: ["supervisor", "nissa", ...people, "http"],
     stream: "DEAD_LETTERS",
   }),
   "telemetry.seed.health": entry({
@@ -276,7 +216,7 @@ export const subjects = {
     about: "Steps and loss inside a window.",
     payload: RunProgress,
     publishers: ["tolaria"],
-    listeners: ["nissa", ...people],
+    listeners: ["nissa", ...people, "http"],
   }),
   "control.kasmina.commands": entry({
     about: "Every change that a person or program may ask for, applied at the next boundary, and every query.",
@@ -286,9 +226,28 @@ export const subjects = {
     listeners: ["gate"],
     vouched: true,
   }),
+  "control.gate.requests": entry({
+    about: "A command that came over HTTP, as it came, with who asked as the token says.",
+    payload: z.strictObject({
+      by: Requester.pick({ principal: true }).extend({ role: z.enum(personRoles) }),
+      command: z.unknown(),
+      /** Size of the command as it came. */
+      bytes: z.int().min(0),
+      /** Until when the client waits. The message's own deadline is the server's, so that an impatient client is no failure of the Gate. */
+      clientDeadlineAtMs: z.number().optional(),
+    }),
+    reply: CommandReceipt,
+    publishers: ["http"],
+    listeners: ["gate"],
+  }),
   "control.warden.reviews": entry({
     about: "The Gate's question about a change that it admits: may it be?",
-    payload: z.strictObject({ by: Requester, command: KasminaControlCommand }),
+    payload: z.strictObject({
+      by: Requester,
+      command: KasminaControlCommand,
+      /** What was let pass was refused behind her: it does not count as a change. */
+      undone: z.literal(true).optional(),
+    }),
     reply: WardenVerdict,
     publishers: ["gate"],
     listeners: ["warden"],
@@ -300,6 +259,11 @@ export const subjects = {
     publishers: ["gate"],
     listeners: ["kasmina"],
   }),
+  "control.urza.admitted": admittedTo("urza", "A command about the library that Gate and Warden let pass."),
+  "control.tamiyo.admitted": admittedTo("tamiyo", "A command about decisions that Gate and Warden let pass."),
+  "control.nissa.admitted": admittedTo("nissa", "A question about what was told."),
+  "control.node.admitted": admittedTo("supervisor", "A command about the node's runs that Gate and Warden let pass."),
+  "control.letters.admitted": admittedTo("supervisor", "A command about dead letters that Gate and Warden let pass."),
   "control.kasmina.boundary": entry({
     about: "Tolaria's question at a window's end: what next?",
     payload: z.strictObject({
@@ -314,8 +278,8 @@ export const subjects = {
     listeners: ["kasmina"],
   }),
   "compilation.blueprint.submitted": entry({
-    about: "A blueprint to be compiled for a host.",
-    payload: CompilationRequest,
+    about: "A task: a blueprint to be compiled for a host. One forge takes it.",
+    payload: CompileTask,
     publishers: ["kasmina"],
     listeners: ["tezzeret"],
     stream: "COMPILATION",
@@ -323,22 +287,29 @@ export const subjects = {
   "compilation.kernel.ready": entry({
     about: "A kernel lies in Urza, or could not be made.",
     payload: CompilationOutcome,
-    publishers: ["tezzeret"],
-    listeners: ["kasmina", "urabrask", "nissa"],
+    publishers: ["tezzeret", "forge"],
+    listeners: ["kasmina", "nissa"],
     stream: "EVENTS",
+  }),
+  "validation.kernel.submitted": entry({
+    about: "A task: a compiled kernel to be measured. One forge takes it.",
+    payload: CharacterizeTask,
+    publishers: ["kasmina"],
+    listeners: ["urabrask"],
+    stream: "COMPILATION",
   }),
   "validation.kernel.characterized": entry({
     about: "Measured characteristics of a kernel, for the run and the seed that wait for it. Without it no kernel is taken.",
-    payload: z.strictObject({ runId: z.string(), seedId: z.string(), characterized: KernelTags }),
-    publishers: ["urabrask"],
-    listeners: ["kasmina", "urza", "tamiyo", "nissa"],
+    payload: z.strictObject({ taskId: z.string(), runId: z.string(), seedId: z.string(), characterized: KernelTags }),
+    publishers: ["urabrask", "forge"],
+    listeners: ["kasmina", "tamiyo", "nissa"],
     stream: "REPORTS",
   }),
   "innovation.field_reports": entry({
     about: "How a trial ended, forecast beside measurement.",
     payload: FieldReport,
     publishers: ["kasmina"],
-    listeners: ["urza", "tamiyo", "emrakul", "nissa", ...people],
+    listeners: ["urza", "tamiyo", "emrakul", "nissa", ...people, "http"],
     stream: "EVENTS",
   }),
   "query.performance": entry({
@@ -346,8 +317,40 @@ export const subjects = {
     payload: z.strictObject({}),
     reply: Performance,
     idempotent: true,
-    publishers: people,
+    publishers: [...people, "http"],
     listeners: ["nissa"],
+  }),
+  "query.health": entry({
+    about: "Whether the node is ready, and how each actor is.",
+    payload: z.strictObject({}),
+    reply: Health,
+    idempotent: true,
+    publishers: [...personRoles, "http"],
+    listeners: ["nissa"],
+  }),
+  "query.alerts": entry({
+    about: "What asks for a person's attention, and what did.",
+    payload: AlertQuery,
+    reply: Alerts,
+    idempotent: true,
+    publishers: [...people, "http"],
+    listeners: ["nissa"],
+  }),
+  "query.observed": entry({
+    about: "How the runs stand: window, losses, accuracy, seeds by state.",
+    payload: z.strictObject({}),
+    reply: Observed,
+    idempotent: true,
+    publishers: [...people, "http"],
+    listeners: ["nissa"],
+  }),
+  "query.commands": entry({
+    about: "What came of commands since the Gate started, and how long it took.",
+    payload: z.strictObject({}),
+    reply: CommandCounts,
+    idempotent: true,
+    publishers: [...people, "http"],
+    listeners: ["gate"],
   }),
   "query.dead_letters": entry({
     about: "Lists dead letters, or shows one with its message.",
@@ -357,50 +360,50 @@ export const subjects = {
     publishers: people,
     listeners: ["supervisor"],
   }),
-  "control.dead_letters": entry({
-    about: "Sends a dead letter again with its own id, or drops it.",
-    payload: DeadLetterCommand,
-    reply: DeadLetterReceipt,
-    publishers: ["admin", "operator"],
-    listeners: ["supervisor"],
-    vouched: true,
-  }),
   "library.asset.put": entry({
-    about: "Store a blueprint, host or kernel.",
+    about: "Store a blueprint, host, kernel or policy.",
     payload: AssetPut,
     reply: AssetPutReply,
     idempotent: true,
-    publishers: ["tolaria", "tezzeret"],
+    publishers: ["tolaria", "kasmina", "tezzeret", "forge"],
     listeners: ["urza"],
+    vouched: true,
   }),
   "library.asset.get": entry({
     about: "Fetch an asset by its hash.",
-    payload: z.strictObject({ kind: AssetKind, hash: ContentHash }),
+    payload: AssetGet,
     reply: AssetGetReply,
     idempotent: true,
-    publishers: ["tolaria", "kasmina", "tezzeret", "urabrask", "tamiyo"],
+    publishers: ["tolaria", "kasmina", "tezzeret", "urabrask", "tamiyo", "forge"],
     listeners: ["urza"],
+    vouched: true,
   }),
   "library.kernel.find": entry({
     about: "The kernel that a key was compiled to before.",
-    payload: z.strictObject({ keyHash: ContentHash }),
+    payload: KernelFind,
     reply: KernelFindReply,
     idempotent: true,
-    publishers: ["tezzeret"],
+    publishers: ["tezzeret", "forge"],
     listeners: ["urza"],
+    vouched: true,
   }),
   "library.tags.find": entry({
     about: "What kernels were measured to be: by kernel, machine, kind of blueprint, and tags that they must all have.",
-    payload: z.strictObject({
-      kernelHash: ContentHash.optional(),
-      machine: z.string().optional(),
-      kind: BlueprintKind.optional(),
-      tags: z.array(z.string()).max(32).default([]),
-    }),
+    payload: TagsFind,
     reply: TagsFindReply,
     idempotent: true,
-    publishers: ["urabrask", "tamiyo"],
+    publishers: ["kasmina", "urabrask", "tamiyo", "forge"],
     listeners: ["urza"],
+    vouched: true,
+  }),
+  "library.tags.put": entry({
+    about: "Keep what a kernel was measured to be.",
+    payload: TagsPut,
+    reply: TagsPutReply,
+    idempotent: true,
+    publishers: ["urabrask", "forge"],
+    listeners: ["urza"],
+    vouched: true,
   }),
 } as const;
 

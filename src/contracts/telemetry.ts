@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { LifecycleState } from "./lifecycle.ts";
 import { EpochResult, HostSummary } from "./plan.ts";
+import { PolicyInForce } from "./policy.ts";
 import { LayerSignal, SpanEnergy } from "./signal.ts";
 
 /** Health of one site as its seed sees it. */
@@ -35,6 +36,8 @@ export const HealthSignal = z.strictObject({
   host: HostSummary,
   /** FLOPs that trials may still use. */
   flopsLeft: z.number(),
+  /** What decides from here on, where it is no longer the configuration's. */
+  policy: PolicyInForce.optional(),
 });
 export type HealthSignal = z.infer<typeof HealthSignal>;
 

@@ -1,39 +1,30 @@
 /** A command to a run, answered at once: a receipt, or a refusal that says why. What is accepted waits for the next boundary. */
 
 import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
-import { budgetResources } from "../contracts/budget.ts";
-import {
-  type CommandReceipt,
-  concernsRun,
-  type Holds,
-  type KasminaControlCommand,
-  type RunStatus,
-  type SeedStatus,
-} from "../contracts/commands.ts";
+import { type CommandReceipt, concernsRun, type Holds, type KasminaControlCommand } from "../contracts/commands.ts";
 import { isActive } from "../contracts/lifecycle.ts";
 import { type PruneTarget, pruneSeedId } from "../contracts/pruning.ts";
-import { defaultBlueprint, fitsSpan, healthOfLayer, pruningCost, type TrialCost, trialCost } from "../contracts/trial.ts";
-import { amountsOf, leftFor } from "./budget.ts";
+import { defaultBlueprint, fitsSpan, pruningCost, type TrialCost, trialCost } from "../contracts/trial.ts";
+import { askedFor } from "./asked-state.ts";
 import { gateZero } from "./gates.ts";
 import { applyHold, type HoldCommand, heldStill, namesOf, noHolds, type Refusal, refuseHold } from "./holds.ts";
-import type { KasminaRunState, PendingCommand, RunQuery, SeedPlace } from "./kasmina-state.ts";
+import type { Germination as Germinate, KasminaRunState, PendingCommand, RunQuery, SeedPlace } from "./kasmina-state.ts";
 import {
+  cacheCommandsMax,
+  cachedKernelsMax,
   defaultTarget,
   locateSeed,
   pendingCommandsMax,
   pruneProblem,
-  seedCount,
-  seedIdAt,
+  runQueries,
   seedSites,
   seedSnapshot,
 } from "./kasmina-state.ts";
-import { germinationFacts, wholeStanding } from "./run-budget.ts";
+import { germinationFacts } from "./run-budget.ts";
+import { answerQuery } from "./run-queries.ts";
 import type { SeedContext, Span } from "./seed-context.ts";
-import { plantedStep, seedAlpha, seedReasonOf, seedSinceEpoch, seedStateOf } from "./seed-context.ts";
+import { seedStateOf } from "./seed-context.ts";
 
-const statusSeedsMax = 1000;
-
-type Germinate = Extract<KasminaControlCommand, { kind: "germinate" }>;
 export interface Germination {
   readonly span: Span;
   readonly blueprint: BlueprintRequest;
@@ -201,6 +192,36 @@ const refuseVeto = (state: KasminaRunState, target: string): Refusal | undefined
     : undefined;
 };
 
+type CacheCommand = Extract<PendingCommand, { kind: "load_kernel" | "unload_kernel" }>;
+
+const refuseCaching = (state: KasminaRunState, { kind, site, hash }: CacheCommand): Refusal | undefined => {
+  if (!seedSites(state.host).some((each) => each.site === site))
+    return { code: "unknown_layer", reason: `expected a layer of this run, got ${site}; ask for the layers` };
+  const trial = state.activeSeedId === null ? null : seedSnapshot(state, state.activeSeedId).context.trial;
+  if (trial?.kernelHash === hash)
+    return { code: "in_use", reason: `${hash.slice(0, 12)} is in trial at ${state.activeSeedId}; its verdict comes first` };
+  const isCaching = (each: PendingCommand): each is CacheCommand => each.kind === "load_kernel" || each.kind === "unload_kernel";
+  const waiting = state.pending.filter(isCaching);
+  if (waiting.length >= cacheCommandsMax)
+    return {
+      code: "limit",
+      reason: `${waiting.length} kernels wait to be cached or evicted at the boundary; at most ${cacheCommandsMax}`,
+    };
+  const cached = new Set((state.cachedKernels ?? []).map((each) => each.hash));
+  for (const each of waiting) {
+    if (each.kind === "load_kernel") cached.add(each.hash);
+    else cached.delete(each.hash);
+  }
+  if (kind === "unload_kernel")
+    return cached.has(hash)
+      ? undefined
+      : { code: "unknown_asset", reason: `no command brought ${hash.slice(0, 12)} into the cache; ask for the layer` };
+  if (cached.has(hash)) return { code: "in_use", reason: `${hash.slice(0, 12)} is in the cache already, or will be` };
+  return cached.size >= cachedKernelsMax
+    ? { code: "limit", reason: `commands brought ${cached.size} kernels into the cache; at most ${cachedKernelsMax}, unload one` }
+    : undefined;
+};
+
 const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | undefined => {
   if (state.stopReason !== null || state.pending.some((each) => each.kind === "stop"))
     return { code: "stopping", reason: `run ${state.setup.runId} is stopping: ${state.stopReason ?? "a stop was accepted"}` };
@@ -228,84 +249,73 @@ const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | unde
     case "resume":
       if (!concernsRun(command)) return refuseHoldCommand(state, command);
       return willBePaused(state) ? undefined : { code: "not_paused", reason: "the run is not paused" };
+    case "load_kernel":
+    case "unload_kernel":
+      return refuseCaching(state, command);
+    case "checkpoint":
+      return state.pending.some((each) => each.kind === "checkpoint")
+        ? { code: "limit", reason: "a checkpoint was accepted and waits for the boundary" }
+        : undefined;
+    case "policy_load":
     case "stop":
       return undefined;
   }
 };
 
-const seedStatus = (state: KasminaRunState, site: string, seedId: string): SeedStatus => {
-  const context = state.seeds[seedId] === undefined ? undefined : seedSnapshot(state, seedId).context;
-  const layer = state.signal?.layers.find((each) => each.site === site);
-  const health = healthOfLayer(layer, state.setup.config.trigger);
-  return {
-    seedId,
-    site,
-    state: context === undefined ? plantedStep.state : seedStateOf(context),
-    sinceEpoch: context === undefined ? plantedStep.epoch : seedSinceEpoch(context),
-    reason: context === undefined ? plantedStep.reason : seedReasonOf(context),
-    embargoUntilEpoch: state.embargoes[site] ?? 0,
-    ...(health === undefined ? {} : { health }),
-    alpha: context === undefined ? 0 : seedAlpha(context),
-  };
-};
-
-export const runStatus = (state: KasminaRunState): RunStatus => {
-  const seeds: SeedStatus[] = [];
-  const { seedsPerSite, pruning } = state.setup.config;
-  const sites = seedSites(state.host);
-  for (const { site } of sites) {
-    for (let n = 1; n <= seedsPerSite && seeds.length < statusSeedsMax; n += 1)
-      seeds.push(seedStatus(state, site, seedIdAt(site, n, seedsPerSite)));
-  }
-  for (const { site } of pruning.enabled ? sites.slice(0, statusSeedsMax - seeds.length) : [])
-    seeds.push(seedStatus(state, site, pruneSeedId(site)));
-  return {
-    runId: state.setup.runId,
-    arm: state.setup.arm,
-    epoch: state.epoch,
-    paused: state.paused,
-    ...(state.holds === undefined ? {} : { holds: state.holds }),
-    host: state.host,
-    seeds,
-    seedCount: seedCount(state),
-  };
-};
-
-const escalationsMax = 64;
-
-const isQuery = (command: KasminaControlCommand): command is RunQuery =>
-  command.kind === "status" || command.kind === "escalations" || command.kind === "budget";
-
-const answerQuery = (state: KasminaRunState, { kind, requestId }: RunQuery): CommandReceipt => {
-  const { runId, config } = state.setup;
-  switch (kind) {
-    case "status":
-      return { kind, requestId, run: runStatus(state) };
-    case "budget": {
-      const standing = wholeStanding(state);
-      const left = amountsOf(budgetResources.map((resource) => [resource, leftFor(standing, resource)] as const));
-      return { kind, requestId, runId, standing, left };
-    }
-    case "escalations": {
-      const { escalationEpochsMax, escalationPolicy } = config.jury;
-      const escalations = Object.keys(state.seeds).flatMap((seedId) => {
-        const { context } = seedSnapshot(state, seedId);
-        const open = seedStateOf(context) === "FINE_TUNING" ? context.trial?.escalation : null;
-        if (open === null || open === undefined) return [];
-        const windowsLeft = Math.max(0, escalationEpochsMax - open.windows);
-        return [{ seedId, sinceEpoch: open.sinceEpoch, reason: seedReasonOf(context), windowsLeft, otherwise: escalationPolicy }];
-      });
-      return { kind, requestId, runId, escalations: escalations.slice(0, escalationsMax) };
-    }
-  }
-};
+const isQuery = (command: KasminaControlCommand): command is RunQuery => runQueries.some((kind) => kind === command.kind);
 
 /** What a command is about, when it is not the run. */
 const objectOf = (command: PendingCommand): string | undefined => {
   if ("seedId" in command) return command.seedId;
   if ("target" in command) return command.target;
+  if (command.kind === "policy_load") return `${command.policy.name} (${command.hash.slice(0, 12)})`;
+  if ("hash" in command) return `${command.hash.slice(0, 12)} at ${command.site}`;
   if ("resource" in command) return `${command.resource} ${command.max}`;
   return "site" in command && command.site !== undefined ? command.site : "scope" in command ? command.scope : undefined;
+};
+
+type RunChange = Extract<KasminaControlCommand, { kind: PendingCommand["kind"] | "transition" }>;
+const runChanges: Readonly<Record<RunChange["kind"], true>> = {
+  germinate: true,
+  cull: true,
+  release: true,
+  rollback: true,
+  resolve: true,
+  pause: true,
+  resume: true,
+  pin: true,
+  unpin: true,
+  limit: true,
+  veto: true,
+  stop: true,
+  load_kernel: true,
+  unload_kernel: true,
+  checkpoint: true,
+  policy_load: true,
+  transition: true,
+};
+const isRunChange = (command: KasminaControlCommand): command is RunChange => command.kind in runChanges;
+
+/** The command that waits: a state that was asked for becomes the order that leads there. */
+const settled = (state: KasminaRunState, command: RunChange): PendingCommand | Refusal => {
+  switch (command.kind) {
+    case "transition":
+      return askedFor(state, command);
+    case "germinate": {
+      const { blueprint, ...rest } = command;
+      if (blueprint !== undefined && "hash" in blueprint)
+        return { code: "unknown_asset", reason: `expected a blueprint that was looked up, got only its hash ${blueprint.hash}` };
+      return blueprint === undefined ? rest : { ...rest, blueprint };
+    }
+    case "policy_load": {
+      const { policy, hash, ...rest } = command;
+      if (hash === undefined || "hash" in policy)
+        return { code: "unknown_asset", reason: "expected a policy that was looked up, with its hash" };
+      return { ...rest, policy, hash };
+    }
+    default:
+      return command;
+  }
 };
 
 /** The same request twice gets the same receipt and waits once. */
@@ -322,14 +332,16 @@ export const acceptCommand = (
   if (command.runId !== undefined && command.runId !== runId)
     return refused({ code: "unknown_run", reason: `expected run ${runId}, got ${command.runId}` });
   if (isQuery(command)) return { state, receipt: answerQuery(state, command) };
-  if (command.kind === "approve" || command.kind === "learn" || command.kind === "approvals" || command.kind === "governance")
-    return refused({ code: "invalid", reason: `${command.kind} is answered by the Warden, not by a run` });
+  if (!isRunChange(command)) return refused({ code: "invalid", reason: `${command.kind} is not answered by a run` });
+  const order = settled(state, command);
+  if ("code" in order) return refused(order);
   const appliesAtEpoch = (state.plan?.epoch ?? state.epoch) + 1;
-  const detail = `${command.kind} ${objectOf(command) ?? runId}`;
+  const way = command.kind === "transition" ? ` to ${command.to} by ${order.kind}` : "";
+  const detail = `${command.kind} ${objectOf(order) ?? runId}${way}`;
   const receipt: CommandReceipt = { kind: "accepted", requestId, runId, appliesAtEpoch, detail };
   if (state.pending.some((each) => each.requestId === requestId)) return { state, receipt };
-  const refusal = refuse(state, command);
+  const refusal = refuse(state, order);
   if (refusal !== undefined) return refused(refusal);
-  const germinations = state.germinations + (command.kind === "germinate" ? 1 : 0);
-  return { state: { ...state, germinations, pending: [...state.pending, command] }, receipt };
+  const germinations = state.germinations + (order.kind === "germinate" ? 1 : 0);
+  return { state: { ...state, germinations, pending: [...state.pending, order] }, receipt };
 };

@@ -18,13 +18,14 @@ import type { SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
 import { trialFlopsUsed } from "../contracts/measure.ts";
 import type { BoundaryAction, BoundaryReply, EpochResult, HostSummary } from "../contracts/plan.ts";
+import { underPolicy } from "../contracts/policy.ts";
 import type { PruneSurvey } from "../contracts/pruning.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 import { resolveGermination } from "./accept-command.ts";
 import { nonFiniteCheck } from "./gates.ts";
 import { applyHold, heldStill, noHolds } from "./holds.ts";
-import type { KasminaRunState, PendingCommand } from "./kasmina-state.ts";
+import type { KasminaRunState, PendingCommand, PolicyLoad } from "./kasmina-state.ts";
 import { keptReportsMax, seedSnapshot } from "./kasmina-state.ts";
 import { type Forged, isAwaited, kernelIsDue, outstandingKernel, type WaitReply } from "./kernel-wait.ts";
 import { unansweredCompilation } from "./recovery.ts";
@@ -64,7 +65,7 @@ export interface Decided {
   /** Every event that a seed was told, in order, so that live actors can follow. */
   readonly steps: readonly { readonly seedId: string; readonly event: SeedEvent; readonly outcome: SeedOutcome }[];
   readonly transitions: readonly SeedTransition[];
-  readonly submissions: readonly Omit<CompilationRequest, "deadlineAtMs">[];
+  readonly submissions: readonly CompilationRequest[];
   readonly fieldReports: readonly FieldReport[];
   /** Questions to the operator, and how they ended. */
   readonly escalations: readonly EscalationEvent[];
@@ -92,7 +93,7 @@ interface Draft {
   readonly forged: Forged;
   readonly steps: { seedId: string; event: SeedEvent; outcome: SeedOutcome }[];
   readonly transitions: SeedTransition[];
-  readonly submissions: Omit<CompilationRequest, "deadlineAtMs">[];
+  readonly submissions: CompilationRequest[];
   readonly fieldReports: FieldReport[];
   readonly escalations: EscalationEvent[];
   readonly refusals: BoundaryRefusal[];
@@ -168,6 +169,12 @@ const takeResult = (draft: Draft, result: EpochResult): void => {
     ...looked(draft.state, parts === undefined ? (draft.state.windowsSinceLook ?? 0) + Number(work === "host") : 0),
     signal: signal === undefined ? draft.state.signal : rememberSignal(draft.state, result, signal),
   };
+  const misfits = (result.cached ?? []).filter(({ problems }) => problems.length > 0).map(({ kernelHash }) => kernelHash);
+  if (misfits.length > 0)
+    draft.state = {
+      ...draft.state,
+      cachedKernels: (draft.state.cachedKernels ?? []).filter(({ hash }) => !misfits.includes(hash)),
+    };
   const anomaly = result.anomalies[0];
   if (work === "host" && anomaly !== undefined)
     owe(draft, { kind: "rollback", reason: `${anomaly.kind} at step ${anomaly.step}: ${anomaly.detail}` });
@@ -266,6 +273,22 @@ const applyOrders = (draft: Draft): void => {
   }
 };
 
+type CacheCommand = Extract<PendingCommand, { kind: "load_kernel" | "unload_kernel" }>;
+
+/** A kernel comes into the lane's cache, or goes out of it, before the next window. */
+const cache = (draft: Draft, { kind, site, hash }: CacheCommand): void => {
+  const others = (draft.state.cachedKernels ?? []).filter((each) => each.hash !== hash);
+  owe(draft, { kind: kind === "load_kernel" ? "cache_kernel" : "evict_kernel", site, kernelHash: hash });
+  draft.state = { ...draft.state, cachedKernels: kind === "load_kernel" ? [...others, { site, hash }] : others };
+};
+
+/** From here on the policy decides: what the window that just ended measured is told under it. */
+const adoptPolicy = (state: KasminaRunState, { policy, hash }: PolicyLoad): KasminaRunState => ({
+  ...state,
+  setup: { ...state.setup, config: underPolicy(state.setup.config, policy) },
+  policy: { hash, sinceEpoch: state.epoch, policy },
+});
+
 /** Pause, resume, stop and germinate, in the order they were accepted. A germination waits while the new host is not known. */
 const applyCommands = (draft: Draft): void => {
   const waiting: PendingCommand[] = [];
@@ -275,6 +298,9 @@ const applyCommands = (draft: Draft): void => {
       draft.state = hold(draft.state, command);
     if (command.kind === "limit")
       draft.state = { ...draft.state, limits: { ...draft.state.limits, [command.resource]: command.max } };
+    if (command.kind === "load_kernel" || command.kind === "unload_kernel") cache(draft, command);
+    if (command.kind === "checkpoint") draft.state = { ...draft.state, checkpointDue: true };
+    if (command.kind === "policy_load") draft.state = adoptPolicy(draft.state, command);
     if (command.kind === "stop") draft.state = { ...draft.state, stopReason: command.reason };
     if (command.kind !== "germinate") continue;
     if (draft.state.hostUnknown) waiting.push(command);
@@ -326,7 +352,8 @@ const answer = (draft: Draft): BoundaryReply => {
   const outstanding = outstandingKernel(draft.state, draft.epoch, draft.forged);
   if (outstanding !== undefined) return outstanding;
   const plan = nextWindow(draft.state);
-  draft.state = { ...draft.state, plan, owed: [] };
+  const { checkpointDue: _, ...state } = draft.state;
+  draft.state = { ...state, plan, owed: [] };
   return { kind: "run", plan };
 };
 

@@ -37,7 +37,13 @@ export interface GateMemory {
 
 export type GateVerdict =
   /** Not admitted, or answered before: this is the receipt. `window`: kept when the clock was set back. */
-  | { readonly kind: "answered"; readonly receipt: CommandReceipt; readonly window?: RateWindow }
+  | {
+      readonly kind: "answered";
+      readonly receipt: CommandReceipt;
+      readonly window?: RateWindow;
+      /** Refused by this judgement, not by an earlier one that is told again. */
+      readonly here?: true;
+    }
   /** `window`: what is to be remembered of the login; absent where it is not counted. */
   | { readonly kind: "admitted"; readonly command: KasminaControlCommand; readonly window?: RateWindow };
 
@@ -57,9 +63,15 @@ const requestIdOf = (command: unknown): string => {
   return typeof given === "string" ? given.slice(0, 128) : "";
 };
 
-const refuse = (requestId: string, code: RefusalCode, reason: string): Extract<GateVerdict, { kind: "answered" }> => ({
+const refuse = (
+  requestId: string,
+  code: RefusalCode,
+  reason: string,
+  when: { readonly retryAfterMs?: number } = {},
+): Extract<GateVerdict, { kind: "answered" }> => ({
   kind: "answered",
-  receipt: { kind: "refused", requestId, code, reason },
+  receipt: { kind: "refused", requestId, code, reason, ...when },
+  here: true,
 });
 
 const issuesMax = 3;
@@ -99,8 +111,9 @@ export const judgeRequest = (
   const before = counted(loginOf(by));
   const { startMs, count } = windowAt(before, nowMs);
   if (count < commandsMax) return { kind: "admitted", command, window: { startMs, count: count + 1 } };
-  const waitS = Math.ceil((startMs + minuteMs - nowMs) / 1000);
+  const retryAfterMs = startMs + minuteMs - nowMs;
+  const waitS = Math.ceil(retryAfterMs / 1000);
   const reason = `${by.principal} has sent the ${commandsMax} commands that ${by.role} may send in a minute; again in ${waitS} s`;
-  const refusal = refuse(requestId, "rate", reason);
+  const refusal = refuse(requestId, "rate", reason, { retryAfterMs });
   return before?.startMs === startMs ? refusal : { ...refusal, window: { startMs, count } };
 };

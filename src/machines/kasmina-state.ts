@@ -4,12 +4,14 @@
  * A seed that was never touched has no entry: a hundred thousand dormant seeds cost nothing to copy or store.
  */
 import type { FieldReport } from "../contracts/assets.ts";
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
 import type { BudgetAmounts } from "../contracts/budget.ts";
 import { concernsRun, type Holds, type KasminaControlCommand } from "../contracts/commands.ts";
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import type { FlopsAccount } from "../contracts/measure.ts";
 import type { OptimizerConfig } from "../contracts/optimizer.ts";
 import type { BoundaryAction, EpochPlan, HostSummary, SiteSummary } from "../contracts/plan.ts";
+import type { Policy, PolicyInForce } from "../contracts/policy.ts";
 import { type PruneTarget, pruneSeedId } from "../contracts/pruning.ts";
 import type { LayerSignal, SpanEnergy } from "../contracts/signal.ts";
 import { findSite } from "../contracts/trial.ts";
@@ -22,7 +24,7 @@ export const pendingCommandsMax = 64;
 /** Field reports of kept seeds; the event log has them all. */
 export const keptReportsMax = 256;
 
-/** What does not change during a run. */
+/** What a run begins with. Of it only `config` changes, when a policy is put in force. */
 export interface KasminaSetup {
   readonly runId: string;
   readonly arm: string;
@@ -42,13 +44,45 @@ export interface KasminaSetup {
   };
   /** Wait before a paused run asks again. */
   readonly askAgainMs: number;
+  /** The policy that the configuration makes; left out where nobody may load another. */
+  readonly policy?: PolicyInForce;
 }
 
+type Of<K extends KasminaControlCommand["kind"]> = Extract<KasminaControlCommand, { kind: K }>;
+
 /** What is asked of the run and changes nothing. */
-export type RunQuery = Extract<KasminaControlCommand, { kind: "status" | "escalations" | "budget" }>;
-/** What the Warden answers by itself. */
-type WardenCommand = Extract<KasminaControlCommand, { kind: "approve" | "learn" | "approvals" | "governance" }>;
-export type PendingCommand = Exclude<KasminaControlCommand, RunQuery | WardenCommand>;
+export const runQueries = ["status", "escalations", "budget", "seeds", "seed", "layers", "layer", "policy"] as const;
+export type RunQuery = Of<(typeof runQueries)[number]>;
+/** A germination that says what to grow: a blueprint that was named by its hash has been looked up. */
+export type Germination = Omit<Of<"germinate">, "blueprint"> & { readonly blueprint?: BlueprintRequest | undefined };
+/** A policy that comes along, with its hash. */
+export type PolicyLoad = Omit<Of<"policy_load">, "policy" | "hash"> & { readonly policy: Policy; readonly hash: string };
+
+/** What waits for a boundary. */
+export type PendingCommand =
+  | Germination
+  | PolicyLoad
+  | Of<
+      | "cull"
+      | "rollback"
+      | "release"
+      | "resolve"
+      | "pause"
+      | "resume"
+      | "pin"
+      | "unpin"
+      | "limit"
+      | "veto"
+      | "stop"
+      | "load_kernel"
+      | "unload_kernel"
+      | "checkpoint"
+    >;
+
+/** Kernels that commands brought into the lane's cache, and those that wait to be. */
+export const cachedKernelsMax = 64;
+/** Of those that wait for one boundary. */
+export const cacheCommandsMax = 8;
 
 export interface KasminaRunState {
   readonly setup: KasminaSetup;
@@ -84,6 +118,12 @@ export interface KasminaRunState {
   readonly limits?: BudgetAmounts;
   /** Time of windows, and of those that were for a trial; counted from when seconds are limited. */
   readonly spent?: { readonly flops: number; readonly runMs: number; readonly trialMs: number };
+  /** Left out while the configuration's is in force. */
+  readonly policy?: PolicyInForce;
+  /** Kernels that commands brought into the lane's cache. Left out when there are none. */
+  readonly cachedKernels?: readonly { readonly site: string; readonly hash: string }[];
+  /** A checkpoint was asked for. */
+  readonly checkpointDue?: boolean;
   readonly stopReason: string | null;
   /** For the next plan's `before`. */
   readonly owed: readonly BoundaryAction[];
@@ -133,8 +173,8 @@ export const createRunState = (setup: KasminaSetup, host: HostSummary): KasminaR
   signal: null,
 });
 
-/** A run that was stopped or paused goes on where it was; what waits to change the seeds still waits. */
-export const reviveRun = (state: KasminaRunState): KasminaRunState => ({
+/** A run that was stopped or paused goes on where it was, in a lane whose cache is cold; what waits to change the seeds still waits. */
+export const reviveRun = ({ cachedKernels: _, ...state }: KasminaRunState): KasminaRunState => ({
   ...state,
   stopReason: null,
   paused: false,

@@ -45,7 +45,7 @@ export const recover = (
 };
 
 /** The compilation that the active seed waits for, made the same way each time. */
-export const unansweredCompilation = (state: KasminaRunState): Omit<CompilationRequest, "deadlineAtMs"> | undefined => {
+export const unansweredCompilation = (state: KasminaRunState): CompilationRequest | undefined => {
   const { activeSeedId: seedId, setup, host } = state;
   if (seedId === null) return undefined;
   const { context } = seedSnapshot(state, seedId);

@@ -45,6 +45,7 @@ export const healthSignalOf = (state: KasminaRunState, result: EpochResult): Hea
     ...(state.activeSeedId === null ? {} : { activeSeedId: state.activeSeedId }),
     host: state.host,
     flopsLeft: trialFlopsLeft(state),
+    ...(state.policy === undefined ? {} : { policy: state.policy }),
   };
 };
 

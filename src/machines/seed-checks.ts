@@ -34,6 +34,15 @@ const onWindow =
   (context, event) =>
     event.type === "WINDOW" && context.trial !== null ? check(context.trial, event, context) : mistaken;
 
+/** Where the bypass is to go and of what kind it is, for whoever draws it. */
+const plannedOf = ({ span, blueprint, prune }: Extract<SeedEvent, { type: "GERMINATE" }>): GateOutcome["evidence"] => ({
+  fromSite: span.fromSite,
+  toSite: span.toSite,
+  ...(prune === undefined
+    ? { blueprint: blueprint.kind, hiddenWidth: blueprint.hiddenWidth, initialization: blueprint.initialization }
+    : { prune: prune.kind }),
+});
+
 const stepsOf = (window: Window, kind: "trained" | "grown" | "twin"): number => {
   if (kind === "trained") return measuredAs(window.measurement, "trained")?.steps ?? 0;
   const tuned = measuredAs(window.measurement, "fine_tuned");
@@ -108,8 +117,11 @@ const loading = onWindow((_trial, window, context) => loadingGate(window.measure
 
 /** Each check says yes or no and why; `descriptions` tells in plain words what a yes means. */
 export const seedChecks = {
-  admitted: (context, event) =>
-    event.type === "GERMINATE" || event.type === "KERNEL_READY" ? gateZero(event.gate0, context.seedId, event.epoch) : mistaken,
+  admitted: (context, event) => {
+    if (event.type !== "GERMINATE" && event.type !== "KERNEL_READY") return mistaken;
+    const gate = gateZero(event.gate0, context.seedId, event.epoch);
+    return event.type === "GERMINATE" ? { ...gate, evidence: { ...gate.evidence, ...plannedOf(event) } } : gate;
+  },
   kernelAccepted: (context, event) => {
     if (event.type !== "KERNEL_READY") return mistaken;
     const admitted = gateZero(event.gate0, context.seedId, event.epoch);

@@ -140,6 +140,7 @@ const hold = <const G extends SeedCheckName>(by: G) => ({
 const otherwise = <const T extends LifecycleState>(target: T, by: SeedCheckName) => ({
   target,
   guard: "timely" as const,
+  meta: { otherwise: true },
   description: `Otherwise, measured or not: not ${by}.`,
   actions: { type: "enter" as const, params: { to: target, by } },
 });

@@ -113,5 +113,7 @@ export const nextWindow = (state: KasminaRunState): EpochPlan => {
     ...(measureSignal && !spansAreDue(state) ? { measureSpans: false } : {}),
     ...(signalBatches === 1 ? {} : { signalBatches }),
     ...(measureParts ? { measureParts } : {}),
+    ...(state.checkpointDue === true ? { checkpoint: true } : {}),
+    ...(measureSignal && state.policy !== undefined ? { trigger: state.policy.policy.trigger } : {}),
   };
 };

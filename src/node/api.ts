@@ -23,6 +23,8 @@ export interface NodeHandle {
   readonly supervisor: Supervisor;
   /** Process id of the embedded nats-server; undefined with an external one. */
   readonly serverPid: () => number | undefined;
+  /** Where HTTP is served; undefined where it is not. */
+  readonly httpUrl: () => string | undefined;
 }
 
 export interface RunNodeOptions {
@@ -36,6 +38,10 @@ export interface RunNodeOptions {
   /** What the person asked for beside `resume`: a checkpoint that holds something else is refused. */
   readonly asked?: readonly { readonly path: string; readonly value: unknown }[];
   readonly reportFile?: string;
+  /** After its arms the node waits for runs that it is handed, until it is told to end. */
+  readonly stay?: boolean;
+  /** Called with each report of a node that stays. */
+  readonly onReport?: (report: Report, file: string | undefined) => void;
   /** Called once the services are up, with what a program that holds the node may look at and touch. */
   readonly onUp?: (node: NodeHandle) => void;
 }

@@ -1,4 +1,5 @@
 /** One arm of a node: its session, its supervised run, its end. */
+import { rememberRun } from "../actors/controller.ts";
 import { startKasmina } from "../actors/kasmina.ts";
 import type { RunContext, SavedRun } from "../actors/run-context.ts";
 import { startTolaria } from "../actors/tolaria.ts";
@@ -11,6 +12,7 @@ import type { DatasetBuffers } from "../contracts/dataset.ts";
 import { describeError, InputError, ServiceError } from "../contracts/errors.ts";
 import { SeedTransition } from "../contracts/lifecycle.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
+import { configuredPolicy, type PolicyInForce } from "../contracts/policy.ts";
 import { type Clock, delay } from "../contracts/ports.ts";
 import { SeedStateTable } from "../contracts/seed-state.ts";
 import { hostFor } from "../graph/hosts/index.ts";
@@ -18,11 +20,15 @@ import { acceptCommand } from "../machines/accept-command.ts";
 import { type KasminaRunState, reviveRun, seedPlaces } from "../machines/kasmina-state.ts";
 import { wholeStanding } from "../machines/run-budget.ts";
 import { type CountedRollbacks, startRun } from "../machines/run-machine.ts";
+import { calibration } from "../policy/calibration.ts";
 import type { PolicyState } from "../policy/decide.ts";
 import { buildReportArm, type ToldRun } from "../policy/report.ts";
+import { hashJson } from "../store/json.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import type { ImportedHost, TrainingLane } from "../workers/lane.ts";
 import { SessionState } from "../workers/session-state.ts";
+import { orderTermsOf } from "./forge-identity.ts";
+import { machineName } from "./machine.ts";
 import { relabelRun } from "./resume.ts";
 import type { Services } from "./services.ts";
 import type { Stores } from "./stores.ts";
@@ -92,7 +98,8 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     boundaryAttemptsMax,
     checkpointEveryEpochs: config.checkpoint.everyEpochs,
     ...(saved === undefined ? {} : { resume: saved }),
-    saveCheckpoint: (epoch, elapsedMs, session) => saveCheckpoint(options, epoch, elapsedMs, session, run.machine.context),
+    saveCheckpoint: (epoch, elapsedMs, session) =>
+      saveCheckpoint(options, epoch, elapsedMs, session, run.machine.context, saved?.hash),
     finished: (end) => finished.resolve(end),
     opened: false,
     elapsedBeforeMs: 0,
@@ -107,6 +114,9 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
   };
   signal.addEventListener("abort", interrupt, { once: true });
   if (signal.aborted) interrupt();
+
+  const decides = { morphogenetic: config.morphogenetic, validationBatches: validationBatchesOf(options.dataset, config) };
+  rememberRun(services.runPolicies, runId, decides);
 
   const group = `run:${runId}`;
   const failed = new Deferred<never>();
@@ -123,8 +133,11 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
             startKasmina(services.actorPorts, run, {
               runs: stores.runs,
               morphogenetic: config.morphogenetic,
+              orders: { terms: orderTermsOf(config), mint: (claims) => stores.capabilities.mint(claims) },
+              machine: machineName(),
               setup: {
                 config: config.morphogenetic,
+                policy: policyInForce(config),
                 epochSteps: config.optimization.epochSteps,
                 validationBatches: validationBatchesOf(options.dataset, config),
                 kernel: {
@@ -188,6 +201,12 @@ const reportOf = async ({ stores, config }: ArmOptions, runId: string): Promise<
 export const validationBatchesOf = (dataset: DatasetBuffers, config: EsperConfig): number =>
   Math.ceil(dataset.validation.count / config.dataset.batchSize);
 
+/** The policy that the configuration makes, under its hash. */
+const policyInForce = (config: EsperConfig): PolicyInForce => {
+  const policy = configuredPolicy(config.morphogenetic, calibration);
+  return { hash: hashJson(policy, "policy"), sinceEpoch: 0, policy };
+};
+
 const sessionSpec = ({ runId, arm, config, engine, dataset }: ArmOptions): SessionSpec =>
   sessionSpecOf({ runId, config, dataset, engine: engine.name, damaged: arm !== "healthy" });
 
@@ -197,6 +216,7 @@ const saveCheckpoint = async (
   elapsedMs: number,
   session: SavedRun["session"],
   { place, rollbacksHere, rollbacks }: CountedRollbacks,
+  resumedFrom: string | undefined,
 ): Promise<string> => {
   const boundary = stores.runs.loadRun(runId)?.snapshots ?? null;
   const policy = services.policies.get(runId);
@@ -213,7 +233,8 @@ const saveCheckpoint = async (
     ...(policy === undefined ? {} : { policy }),
     transitions: [...stores.runs.transitions(runId)],
   };
-  const entry = await stores.checkpoints.save({ runId, epoch, tensors: session.tensors, state });
+  const inputs = [...(resumedFrom === undefined ? [] : [resumedFrom]), ...session.state.kernelHashes];
+  const entry = await stores.checkpoints.save({ runId, epoch, tensors: session.tensors, state, inputs });
   await stores.checkpoints.prune(runId, config.checkpoint.keep);
   return entry.path;
 };
@@ -223,8 +244,11 @@ const withWaiting = (state: KasminaRunState, commands: readonly KasminaControlCo
   commands.reduce((before, command) => acceptCommand(before, command).state, state);
 
 /** A checkpoint becomes the start of a run of its own: same seeds, same plan, and a log that tells the transitions again. */
-const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOptions, path: string): Promise<SavedRun> => {
-  const { state, tensors } = await stores.checkpoints.load(path, CheckpointState);
+const loadCheckpoint = async (
+  { runId, arm, stores, services, clock }: ArmOptions,
+  path: string,
+): Promise<SavedRun & { readonly hash: string }> => {
+  const { state, tensors, hash } = await stores.checkpoints.load(path, CheckpointState);
   if (state.arm !== arm)
     throw new InputError(`expected a checkpoint of the arm ${arm}, got one of ${state.arm}: ${path}`, { file: path });
   const relabel = (value: unknown): unknown => relabelRun(value, state.runId, runId);
@@ -252,5 +276,6 @@ const loadCheckpoint = async ({ runId, arm, stores, services, clock }: ArmOption
     // The new log tells what was kept with forecast and gain, as the old one did.
     ...(boundary?.kept ?? []).map((payload) => ({ subject: "innovation.field_reports", payload })),
   ]);
-  return { epoch: state.epoch, elapsedMs: state.elapsedMs, rollbacks: state.rollbacks, session: { tensors, state: session } };
+  const { epoch, elapsedMs, rollbacks } = state;
+  return { hash, epoch, elapsedMs, rollbacks, session: { tensors, state: session } };
 };

@@ -28,6 +28,8 @@ export interface NodeLedgerOptions {
 
 export interface NodeLedger {
   readonly ledger: Ledger;
+  /** The node's one key. */
+  readonly signer: LedgerSigner;
   readonly fingerprint: string;
   /** The last heads are beside the database too. */
   close(): Promise<void>;
@@ -84,5 +86,5 @@ export const openNodeLedger = async (options: NodeLedgerOptions): Promise<NodeLe
     log.warn("signed heads of the ledger were missing beside the database and are written again", { ...restored });
     ledger.append([{ actor: "node", subject: {}, kind: "heads_restored", payload: restored }]);
   }
-  return { ledger, fingerprint: signer.fingerprint, close: () => heads.settled() };
+  return { ledger, signer, fingerprint: signer.fingerprint, close: () => heads.settled() };
 };

@@ -1,35 +1,34 @@
-/** A node from start to end: data set, engine, stores, lanes, services, then one arm after the other, and the report. */
+/**
+ * A node from start to end: stores, services, then one arm after the other and the report; where it stays, the runs that it is handed,
+ * one after the other, until it is told to end.
+ */
 import { mkdir } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import type { RunNode, RunNodeOptions } from "./api.ts";
+import type { RunNode, RunNodeOptions, RunNodeResult } from "./api.ts";
 
 export type { NodeHandle } from "./api.ts";
 
+import { forgeFile } from "../bus/forge-file.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { EsperConfig } from "../contracts/config.ts";
-import { InputError, ServiceError } from "../contracts/errors.ts";
+import { forgeRoles, isForgeOnly, isForgeRole } from "../contracts/config-roles.ts";
+import { describeError, EsperError, InputError, ServiceError } from "../contracts/errors.ts";
 import type { Report } from "../contracts/report.ts";
-import { loadDataset } from "../data/datasets.ts";
-import { createDownload, DownloadError } from "../data/download.ts";
-import { selectEngine } from "../engine/select.ts";
 import { createRandom } from "../graph/random.ts";
-import { fitToData } from "../interchange/fit-to-data.ts";
-import { importModel } from "../interchange/import-model.ts";
 import type { ToldRun } from "../policy/report.ts";
-import { guardDownload } from "../resilience/guard-download.ts";
-import { guardForgeLane, guardTrainingLane } from "../resilience/guard-lanes.ts";
+import { guardForgeLane } from "../resilience/guard-lanes.ts";
 import { createResilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
-import { createForgeLane, createTrainingLane } from "../workers/piscina-lanes.ts";
-import { createTwinThread } from "../workers/twin-thread.ts";
+import { createForgeLane } from "../workers/piscina-lanes.ts";
 import { runArm, validationBatchesOf } from "./arm.ts";
 import { describeMachine } from "./machine.ts";
-import { startServices } from "./services.ts";
+import { type Prepared, prepare } from "./prepare.ts";
+import { createRunQueue, type WaitingRun } from "./run-queue.ts";
+import { type Services, startServices } from "./services.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 const toolchain = "esper 0.1.0";
-const downloadTimeoutMs = 120_000;
 
 /** Undoes what was set up, last first, whatever happens on the way. */
 class Cleanup {
@@ -43,9 +42,13 @@ class Cleanup {
 }
 
 export const runNode: RunNode = async (options) => {
-  const { ports, view, signal } = options;
+  const { ports, view, stay = false } = options;
   const { clock, entropy, log } = ports;
   const cleanup = new Cleanup();
+  if (isForgeOnly(options.config.roles))
+    throw new InputError("expected a node that trains, the roles are those of a forge; start it with `esper start --config …`", {
+      path: "roles",
+    });
   try {
     const dataDir = resolve(options.config.services.dataDir);
     const stores = await openStores(dataDir, options.config, clock, toolchain, log);
@@ -58,55 +61,20 @@ export const runNode: RunNode = async (options) => {
       clock,
       uniform: createRandom(Buffer.from(entropy.token(6)).readUIntBE(0, 6)).fork("retries").uniform,
     });
-    const { breakers, retry } = resilience;
-    const selection = await selectEngine(config.device, { threads: config.threads });
-    if (selection.kind === "none") {
-      const reasons = selection.trials
-        .map((trial) => `${trial.name}: ${trial.kind === "works" ? "works" : trial.reason}`)
-        .join("; ");
-      throw new ServiceError(`expected an engine for device ${config.device}, none works (${reasons}); run esper doctor`, {
-        path: "device",
-      });
-    }
-    const engine = { name: selection.engine.name, version: selection.engine.version };
-    await selection.engine.dispose();
-    const lanes = config.trainingLanes === 1 ? "" : ", twins in a second lane";
-    view.note(`engine: ${engine.name} ${engine.version}, ${config.threads} thread${config.threads === 1 ? "" : "s"}${lanes}`);
+    const queue = createRunQueue({ runsWaitingMax: config.control.runsWaitingMax, stays: stay, interrupt: options.signal });
+    const { signal } = queue;
+    const note = (text: string): void => view.note(text);
+    const prepareFor = (wanted: EsperConfig): Promise<Prepared> =>
+      prepare({ config: wanted, resilience, clock, datasetsFolder: stores.paths.datasets, signal, note });
 
-    const {
-      buffers: dataset,
-      source,
-      notes,
-    } = await loadDataset(config.dataset, {
-      files: nodeFileSystem,
-      folder: stores.paths.datasets,
-      download: guardDownload(createDownload({ fetch, clock, timeoutMs: downloadTimeoutMs }), {
-        breaker: breakers.get("download"),
-        retry,
-        isPassing: (error) => error instanceof DownloadError && error.passing,
-        signal,
-      }),
-      save: (path, bytes) => saveDurably(nodeFileSystem, path, bytes),
-    });
-    view.note(
-      `data: ${dataset.name} from ${source}: ${dataset.train.count} training, ${dataset.validation.count} validation, ${dataset.test.count} test samples`,
-    );
-    for (const note of notes) view.note(`data: ${note}`);
-    const model = config.model.name === "file" ? await importModel(config.model.file) : undefined;
-    const imported = model === undefined ? undefined : { host: fitToData(model.host, dataset), parameters: model.parameters };
-    for (const note of model?.notes ?? []) view.note(`model: ${note}`);
-    signal.throwIfAborted();
-
-    const twins =
-      config.trainingLanes === 1
-        ? undefined
-        : createTwinThread({
-            onLost: (reason) => view.note(`second training lane: ${reason}; twins train after the grown copy from now on`),
-          });
-    const lane = guardTrainingLane(createTrainingLane(twins), breakers.get("lane.training"));
-    cleanup.add(() => lane.destroy());
-    const forge = guardForgeLane(createForgeLane(), breakers.get("lane.forge"));
-    cleanup.add(() => forge.destroy());
+    let prepared: Prepared | undefined = await prepareFor(config);
+    cleanup.add(async () => prepared?.dispose());
+    const { engine } = prepared;
+    const forge = config.roles.some(isForgeRole)
+      ? guardForgeLane(createForgeLane(), resilience.breakers.get("lane.forge"))
+      : undefined;
+    cleanup.add(async () => forge?.destroy());
+    const stampOf = (): string => `r-${new Date(clock.nowMs()).toISOString().replaceAll(/[-:]|\.\d+Z/g, "")}-${entropy.token(2)}`;
     const services = await startServices({
       config,
       dataDir,
@@ -117,70 +85,158 @@ export const runNode: RunNode = async (options) => {
       forge,
       resilience,
       engine: engine.name,
+      engineVersion: engine.version,
       watch: (envelope) => view.onMessage(envelope),
-      validationBatches: validationBatchesOf(dataset, config),
+      validationBatches: validationBatchesOf(prepared.dataset, config),
+      steward: {
+        start: ({ requestId, config: wanted, resume }) => {
+          if (resume !== undefined && outside(stores.paths.checkpoints, join(dataDir, resume)))
+            return {
+              kind: "refused",
+              code: "invalid",
+              reason: `resume: expected a path under checkpoints/ in the data directory, got ${resume}`,
+            };
+          const name = stampOf();
+          const queued = queue.add({ requestId, name, config: wanted, resume });
+          return queued.kind === "refused" ? queued : { ...queued, name };
+        },
+        end: (reason) => queue.end(reason),
+      },
     });
     cleanup.add(() => services.stop());
     view.note(
       `node: NATS at ${services.oona().url}, operator's connection in ${services.oona().operatorFile}, data in ${dataDir}`,
     );
+    if (!forgeRoles.every((role) => config.roles.includes(role)))
+      view.note(`forge: work waits for those who join with ${forgeFile(dataDir)}`);
+    const httpUrl = services.httpUrl();
+    if (httpUrl !== undefined) view.note(`http: ${httpUrl}`);
 
-    options.onUp?.({ supervisor: services.supervisor, serverPid: () => services.oona().serverPid() });
+    options.onUp?.({ supervisor: services.supervisor, serverPid: () => services.oona().serverPid(), httpUrl: services.httpUrl });
 
-    const stamp = `${new Date(clock.nowMs()).toISOString().replaceAll(/[-:]|\.\d+Z/g, "")}-${entropy.token(2)}`;
-    const arms: ToldRun[] = [];
-    for (const arm of config.arms) {
-      if (signal.aborted) break;
-      const runId = `r-${stamp}-${arm}`;
-      const resume = options.resume === undefined ? {} : { resume: options.resume };
-      arms.push(
-        await runArm({
-          runId,
-          arm,
-          config,
-          engine,
-          dataset,
-          lane,
-          services,
-          stores,
-          clock,
-          signal,
-          note: (text) => view.note(text),
-          ...(imported === undefined ? {} : { imported }),
-          ...resume,
-        }),
-      );
+    const runs = { options, stores, services, signal };
+    let result = await runArms({
+      ...runs,
+      name: stampOf(),
+      config,
+      prepared,
+      resume: options.resume,
+      reportFile: options.reportFile,
+    });
+    while (stay && !signal.aborted) {
+      options.onReport?.(result.report, result.reportFile);
+      view.note("no run is going on; waiting for one: `esper ctl start --config FILE`, or `esper ctl shutdown` to end");
+      const next = await queue.next();
+      if (next === undefined) break;
+      // The lane of the run before, with its sessions, is not needed any more.
+      await prepared?.dispose();
+      prepared = undefined;
+      try {
+        const wanted = await startedConfig(options, config, next, stores, dataDir);
+        prepared = await prepareFor(wanted);
+        const reportFile = join(dataDir, "reports", `${next.name}.json`);
+        const resume = next.resume === undefined ? undefined : join(dataDir, next.resume);
+        result = await runArms({ ...runs, name: next.name, config: wanted, prepared, resume, reportFile });
+      } catch (error) {
+        // What was asked for cannot be run: the node stays. What the node itself lacks ends it, and so does a bug.
+        if (signal.aborted) break;
+        if (!(error instanceof EsperError) || (error instanceof ServiceError && prepared !== undefined)) throw error;
+        view.note(`${next.name} could not be started: ${describeError(error)}`);
+        services.announce({ kind: "exited", child: next.name, detail: `could not be started: ${describeError(error)}` });
+      }
     }
-
-    const first = arms[0];
-    if (first === undefined) throw new InputError("interrupted before the first arm began; nothing was trained");
-    const damage = arms.find((told) => told.damage !== undefined)?.damage;
-    const report: Report = {
-      version: 1,
-      createdAtMs: clock.nowMs(),
-      dataset: {
-        name: dataset.name,
-        source,
-        trainSamples: dataset.train.count,
-        validationSamples: dataset.validation.count,
-        testSamples: dataset.test.count,
-      },
-      host: {
-        name: first.host.name,
-        layers: first.host.sites.map(({ site, width }) => ({ site, width })),
-        parameters: first.host.parameters,
-      },
-      randomSeed: config.randomSeed,
-      ...(damage === undefined ? {} : { damage }),
-      arms: arms.map(({ arm }) => arm),
-      engine: { ...engine, threads: config.threads, trainingLanes: config.trainingLanes },
-      machine: describeMachine(),
-    };
-    if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
-    return { report, exitCode: arms.some(({ arm: { outcome } }) => outcome === "failed") ? 6 : 0 };
+    return { report: result.report, exitCode: result.exitCode };
   } finally {
     await cleanup.run((error) => log.error("cleaning up failed", { error }));
   }
+};
+
+interface Batch {
+  readonly options: RunNodeOptions;
+  readonly stores: Stores;
+  readonly services: Services;
+  readonly signal: AbortSignal;
+  /** The runs' ids begin with it. */
+  readonly name: string;
+  readonly config: EsperConfig;
+  readonly prepared: Prepared;
+  readonly resume: string | undefined;
+  readonly reportFile: string | undefined;
+}
+
+/** The arms of a configuration, one after the other, and their report. */
+const runArms = async (batch: Batch): Promise<RunNodeResult & { readonly reportFile: string | undefined }> => {
+  const { options, stores, services, signal, name, config, prepared, resume, reportFile } = batch;
+  const { ports, view } = options;
+  const { clock } = ports;
+  const { engine, dataset, source, imported, lane } = prepared;
+  const arms: ToldRun[] = [];
+  for (const arm of config.arms) {
+    if (signal.aborted) break;
+    arms.push(
+      await runArm({
+        runId: `${name}-${arm}`,
+        arm,
+        config,
+        engine,
+        dataset,
+        lane,
+        services,
+        stores,
+        clock,
+        signal,
+        note: (text) => view.note(text),
+        ...(imported === undefined ? {} : { imported }),
+        ...(resume === undefined ? {} : { resume }),
+      }),
+    );
+  }
+
+  const first = arms[0];
+  if (first === undefined) throw new InputError("interrupted before the first arm began; nothing was trained");
+  const damage = arms.find((told) => told.damage !== undefined)?.damage;
+  const report: Report = {
+    version: 1,
+    createdAtMs: clock.nowMs(),
+    dataset: {
+      name: dataset.name,
+      source,
+      trainSamples: dataset.train.count,
+      validationSamples: dataset.validation.count,
+      testSamples: dataset.test.count,
+    },
+    host: {
+      name: first.host.name,
+      layers: first.host.sites.map(({ site, width }) => ({ site, width })),
+      parameters: first.host.parameters,
+    },
+    randomSeed: config.randomSeed,
+    ...(damage === undefined ? {} : { damage }),
+    arms: arms.map(({ arm }) => arm),
+    engine: { ...engine, threads: config.threads, trainingLanes: config.trainingLanes },
+    machine: describeMachine(),
+  };
+  if (reportFile !== undefined) await writeReport(reportFile, report);
+  return { report, reportFile, exitCode: arms.some(({ arm: { outcome } }) => outcome === "failed") ? 6 : 0 };
+};
+
+const outside = (folder: string, path: string): boolean => {
+  const way = relative(folder, path);
+  return way.startsWith("..") || isAbsolute(way);
+};
+
+/** A run that was asked for: its own host and data; device, services and all that is the node's stay the node's. */
+const startedConfig = async (
+  options: RunNodeOptions,
+  node: EsperConfig,
+  { config, resume }: WaitingRun,
+  stores: Stores,
+  dataDir: string,
+): Promise<EsperConfig> => {
+  const { services, logging, control, roles, device } = node;
+  const wanted: EsperConfig = { ...config, device, services, logging, control, roles };
+  if (resume === undefined) return wanted;
+  return { ...(await resumedConfig({ ...options, config: wanted, asked: [] }, join(dataDir, resume), stores)), device, control };
 };
 
 /** The checkpoint's own configuration, so that the run goes on as it began; where files lie and what is logged is today's. */
@@ -205,6 +261,7 @@ const resumedConfig = async (
     ...state.config,
     arms: [state.arm],
     services: config.services,
+    roles: config.roles,
     logging: config.logging,
     checkpoint: config.checkpoint,
   };

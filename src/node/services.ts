@@ -3,33 +3,41 @@
 import { startDeadLetters } from "../actors/dead-letters.ts";
 import { type PruneMemory, startEmrakul } from "../actors/emrakul.ts";
 import { startGate } from "../actors/gate.ts";
-import { startNissa } from "../actors/nissa.ts";
+import { startHttp } from "../actors/http.ts";
+import { createNissaMemory, startNissa } from "../actors/nissa.ts";
 import type { ActorPorts } from "../actors/shell.ts";
-import { type PolicyMemory, startTamiyo } from "../actors/tamiyo.ts";
-import { startTezzeret } from "../actors/tezzeret.ts";
+import { type StewardPorts, startSteward } from "../actors/steward.ts";
+import { type PolicyMemory, type RunPolicy, type SignalMemory, startTamiyo } from "../actors/tamiyo.ts";
 import { nodeTopology } from "../actors/topology.ts";
-import { startUrabrask } from "../actors/urabrask.ts";
 import { startUrza } from "../actors/urza.ts";
 import { startWarden } from "../actors/warden.ts";
 import type { Bus } from "../bus/bus.ts";
 import { type Oona, startOona } from "../bus/create.ts";
+import { tellHttpAddress } from "../bus/operator-file.ts";
 import type { EsperConfig } from "../contracts/config.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import { describeError, ServiceError } from "../contracts/errors.ts";
 import type { SessionSpec } from "../contracts/plan.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import type { SupervisionEvent as PublishedEvent } from "../contracts/subjects.ts";
+import { openHttp } from "../http/open.ts";
+import { startViewFeed } from "../http/view-feed.ts";
 import { guardConnect } from "../resilience/guard-connect.ts";
 import type { Resilience } from "../resilience/resilience.ts";
-import { kernelKeyHash } from "../store/library.ts";
+import { withoutWithdrawn } from "../store/kernel-status.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import type { SupervisionEvent } from "../supervision/events.ts";
 import type { Exit, RunningChild } from "../supervision/spec.ts";
 import { Supervisor } from "../supervision/supervisor.ts";
 import type { ForgeLane } from "../workers/lane.ts";
 import { createLetterTeller, toldOfConsumer } from "./dead-letters.ts";
+import { forgeIdentityOf, nodeDescriptionOf } from "./forge-identity.ts";
+import { forgeStarters } from "./forge-starters.ts";
+import { healthOf } from "./health.ts";
+import { createLiveView } from "./live-view.ts";
 import { machineName } from "./machine.ts";
 import { performanceOf } from "./performance.ts";
+import { sketchBlueprint } from "./sketch-blueprint.ts";
 import type { Stores } from "./stores.ts";
 
 export interface ServicesOptions {
@@ -39,13 +47,17 @@ export interface ServicesOptions {
   readonly entropy: Entropy;
   readonly log: Log;
   readonly stores: Stores;
-  readonly forge: ForgeLane;
+  /** Undefined where forges on other machines do all the work. */
+  readonly forge: ForgeLane | undefined;
   readonly resilience: Resilience;
   /** The engine that kernels are compiled for. */
   readonly engine: SessionSpec["engine"];
+  readonly engineVersion: string;
   readonly watch: (envelope: Envelope) => void;
   /** Batches in one pass over the validation samples. */
   readonly validationBatches: number;
+  /** Takes runs, and the word to end. */
+  readonly steward: StewardPorts;
 }
 
 export interface Services {
@@ -53,8 +65,14 @@ export interface Services {
   readonly actorPorts: ActorPorts;
   /** The bus as it is now; another one after Oona was restarted. */
   readonly oona: () => Oona;
+  /** Where HTTP is served; undefined where it is not. */
+  readonly httpUrl: () => string | undefined;
   /** What Tamiyo remembers of each run. */
   readonly policies: PolicyMemory;
+  /** What decides in each run. */
+  readonly runPolicies: Map<string, RunPolicy>;
+  /** Tells people of something about the node. */
+  announce(event: PublishedEvent): void;
   stop(): Promise<void>;
 }
 
@@ -62,13 +80,17 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   const { config, dataDir, clock, entropy, log, stores, forge, resilience, engine, watch, validationBatches } = options;
   const machine = machineName();
   const { services } = config;
+  const identity = forgeIdentityOf(config, [{ name: engine, version: options.engineVersion }]);
   let oona: Oona | undefined;
   let announcer: Bus | undefined;
   const policies: PolicyMemory = new Map();
   const prunings: PruneMemory = new Map();
+  const signals: SignalMemory = new Map();
+  const runPolicies = new Map<string, RunPolicy>();
   const learnedAt = new Map<string, number>();
+  const seen = createNissaMemory();
   // Not awaited: the first kernel is not asked for before some windows are over, and a forge that cannot be warmed tells so itself.
-  void forge.warm(engine).then(
+  void forge?.warm(engine).then(
     (warmed) => log.debug("the forge is warm", { outcome: warmed.kind }),
     (error: unknown) => log.warn("the forge could not be warmed", { error: describeError(error) }),
   );
@@ -98,6 +120,37 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     onDeadLetter: (actor, subject, reason) => announce({ kind: "dead_letter", child: actor, detail: `${subject}: ${reason}` }),
   };
 
+  const view = createLiveView({
+    dataDir,
+    config: services.http.view,
+    streamsMax: services.http.streamsMax,
+    clock,
+    entropy,
+    tree: () => supervisor.tree(),
+    breakers: resilience.breakers,
+  });
+  const artifacts = {
+    has: (hash: string) => stores.library.describe(hash) !== undefined,
+    read: (hash: string) => stores.library.bytes(hash),
+  };
+  let http: { readonly url: string; readonly port: number } | undefined;
+  const startServer = (): Promise<RunningChild> =>
+    startHttp(actorPorts, async (scope) => {
+      await startViewFeed(scope.bus, view.live, scope.log);
+      const door = await openHttp({
+        ...scope,
+        artifacts,
+        view: { ...view, signal: scope.signal },
+        config: services.http,
+        entropy,
+        dataDir,
+        portBefore: http?.port,
+      });
+      http = door;
+      await tellHttpAddress(dataDir, door.url);
+      return door;
+    });
+
   const letters = createLetterTeller({
     bus: () => announcer,
     clock,
@@ -119,6 +172,8 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         onDeadLetter: (letter) => letters.tell(letter),
         onConsumer: (event) => announce(toldOfConsumer(event)),
         health: services.delivery,
+        durable: { work: { ackWaitMs: services.forge.ackWaitMs, deliveriesMax: services.forge.deliveriesMax } },
+        description: nodeDescriptionOf(config),
       });
     const started = services.nats.mode === "external" ? await reachServer(open) : await open();
     if (started.mode === "external") await expectNoOtherNode(started);
@@ -148,15 +203,31 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     nodeTopology(
       {
         oona: startBus,
-        urza: () => startUrza(actorPorts, stores.library),
+        urza: () =>
+          startUrza(
+            actorPorts,
+            withoutWithdrawn(stores.library, stores.kernelStatuses),
+            {
+              read: (token) => stores.capabilities.read(token),
+              clockSkewMs: services.forge.clockSkewMs,
+            },
+            {
+              library: stores.library,
+              statuses: stores.kernelStatuses,
+              experiences: stores.experiences,
+              sketch: sketchBlueprint,
+            },
+          ),
         nissa: () =>
           startNissa(actorPorts, {
             sink: stores.events,
             watch,
             performance: () => performanceOf(supervisor.tree(), resilience.breakers, clock),
+            health: () => healthOf(supervisor.tree(), clock),
+            memory: seen,
+            decisions: stores.decisions,
           }),
-        tezzeret: () => startTezzeret(actorPorts, { forge, hashKey: kernelKeyHash }),
-        urabrask: () => startUrabrask(actorPorts, { forge, config: config.morphogenetic.validation, machine }),
+        ...forgeStarters(actorPorts, { roles: config.roles, forge, identity, machine }),
         gate: () =>
           startGate(actorPorts, {
             runs: stores.runs,
@@ -172,9 +243,23 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
             learnedAt,
           }),
         tamiyo: () =>
-          startTamiyo(actorPorts, { morphogenetic: config.morphogenetic, validationBatches, memory: policies, machine }),
-        emrakul: () => startEmrakul(actorPorts, { morphogenetic: config.morphogenetic, memory: prunings }),
+          startTamiyo(actorPorts, {
+            morphogenetic: config.morphogenetic,
+            validationBatches,
+            policyOf: (runId) => runPolicies.get(runId),
+            memory: policies,
+            signals,
+            machine,
+          }),
+        emrakul: () =>
+          startEmrakul(actorPorts, {
+            morphogenetic: config.morphogenetic,
+            morphogeneticOf: (runId) => runPolicies.get(runId)?.morphogenetic,
+            memory: prunings,
+          }),
         letters: () => startDeadLetters(actorPorts, stores.deadLetters),
+        steward: () => startSteward(actorPorts, options.steward),
+        http: services.http.enabled ? startServer : undefined,
       },
       services,
     ),
@@ -193,9 +278,9 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   await supervisor.start();
   const stop = (): Promise<void> => {
     offBreakers();
-    return supervisor.stop("the node ends");
+    return supervisor.stop("the node ends").finally(() => view.live.hub.close());
   };
-  return { supervisor, actorPorts, oona: current, policies, stop };
+  return { supervisor, actorPorts, oona: current, httpUrl: () => http?.url, policies, runPolicies, announce, stop };
 };
 
 const probeTimeoutMs = 1_000;

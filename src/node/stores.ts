@@ -3,26 +3,30 @@ import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { EsperConfig } from "../contracts/config.ts";
 import type { Clock, Log } from "../contracts/ports.ts";
-import { type Checkpoints, openCheckpoints } from "../store/checkpoints.ts";
-import { openContentStore } from "../store/content-store.ts";
+import type { CapabilityAuthority } from "../store/capability-token.ts";
+import type { Checkpoints } from "../store/checkpoints.ts";
 import { openDatabase } from "../store/database.ts";
 import { createDeadLetterStore, type DeadLetterStore } from "../store/dead-letters.ts";
+import { createDecisionStore, type DecisionStore } from "../store/decision-store.ts";
+import { createExperienceStore, type ExperienceStore } from "../store/experience-store.ts";
 import { nodeFileSystem } from "../store/file-system.ts";
 import { createGateStore, type GateStore } from "../store/gate-store.ts";
-import { createLibrary, type Library } from "../store/library.ts";
+import { createKernelStatusStore, type KernelStatusStore } from "../store/kernel-status.ts";
+import type { Library } from "../store/library.ts";
 import { migrations } from "../store/migrations.ts";
 import { lockDataDir, type NodeLock } from "../store/node-lock.ts";
 import { type DataPaths, dataPaths } from "../store/paths.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { createRunStore } from "../store/sqlite-run-store.ts";
 import { createWardenStore, type WardenStore } from "../store/warden-store.ts";
+import { openArtifacts } from "./artifacts.ts";
+import { openCapabilityKey } from "./capability-key.ts";
 import { createEventSink, type NodeEventSink } from "./event-sink.ts";
 import { openNodeLedger } from "./ledger.ts";
 
 /** Only the last boundary is ever asked for again; a few more help a person who looks into the database. */
 const boundariesMax = 16;
 const busyTimeoutMs = 5_000;
-const headerBytesMax = 16_777_216;
 
 export interface Stores {
   readonly paths: DataPaths;
@@ -32,7 +36,12 @@ export interface Stores {
   readonly windows: GateStore;
   readonly warden: WardenStore;
   readonly deadLetters: DeadLetterStore;
+  readonly decisions: DecisionStore;
+  readonly experiences: ExperienceStore;
+  readonly kernelStatuses: KernelStatusStore;
   readonly checkpoints: Checkpoints;
+  /** Signs and reads what forges may do in the library. */
+  readonly capabilities: CapabilityAuthority;
   readonly events: NodeEventSink;
   close(): Promise<void>;
 }
@@ -69,7 +78,11 @@ const openLocked = async ({ paths, dataDir, config, clock, toolchain, log, lock 
   const fileSystem = nodeFileSystem;
   const { services, checkpoint, logging } = config;
   const database = openDatabase({ file: paths.database, migrations, busyTimeoutMs });
-  const { ledger, close: closeLedger } = await openNodeLedger({
+  const {
+    ledger,
+    signer,
+    close: closeLedger,
+  } = await openNodeLedger({
     database,
     fileSystem,
     paths: paths.ledger,
@@ -77,11 +90,22 @@ const openLocked = async ({ paths, dataDir, config, clock, toolchain, log, lock 
     clock,
     log: log.child({ actor: "ledger" }),
   });
-  const content = await openContentStore({ fileSystem, folder: paths.assets, fileBytesMax: services.assetBytesMax });
+  const artifacts = await openArtifacts({
+    database,
+    fileSystem,
+    paths,
+    signer,
+    ledger,
+    clock,
+    toolchain,
+    log,
+    services,
+    checkpoint,
+  });
   const events = createEventSink(fileSystem, paths, dataDir, logging.eventLogBytesMax);
   return {
     paths,
-    library: createLibrary({ database, content, toolchain }),
+    library: artifacts.library,
     runs: createRunStore({
       database,
       ledger,
@@ -91,17 +115,16 @@ const openLocked = async ({ paths, dataDir, config, clock, toolchain, log, lock 
     }),
     warden: createWardenStore({ database }),
     windows: createGateStore({ database, loginsMax: config.control.loginsMax }),
+    decisions: createDecisionStore(database),
+    experiences: createExperienceStore(database),
+    kernelStatuses: createKernelStatusStore(database),
     deadLetters: createDeadLetterStore({ database, lettersMax: services.deadLetters.lettersMax }),
-    checkpoints: await openCheckpoints({
-      fileSystem,
-      folder: paths.checkpoints,
-      clock,
-      fileBytesMax: checkpoint.bytesMax,
-      headerBytesMax,
-    }),
+    checkpoints: artifacts.checkpoints,
+    capabilities: await openCapabilityKey(paths.capabilityKey),
     events,
     close: async () => {
       await events.close();
+      await artifacts.close();
       await closeLedger();
       database.close();
       lock.release();

@@ -1,4 +1,5 @@
 /** Constants of confidence and forecast, each with where it comes from. */
+import { calibrated } from "../contracts/calibrated.ts";
 
 export interface Calibration {
   readonly confidence: {
@@ -25,17 +26,10 @@ export interface Calibration {
   readonly provenance: string;
 }
 
+const { confidence, forecast, provenance } = calibrated;
+
 export const calibration: Calibration = {
-  confidence: { logOddsAtOne: Math.log(3), logOddsPerLogSeverity: 2 },
-  forecast: {
-    logGainAtOne: -0.25,
-    logGainPerLogGap: 0.42,
-    logGainPerLogLoss: 1.36,
-    gapFloor: 0.005,
-    lossTypical: 0.84,
-    logGainSd: 0.78,
-    keepRate: 47 / 50,
-  },
-  provenance:
-    "forecast: 50 verdicts at damaged layers of the suites spans and rank of bench:growth (r² 0.73), which score no forecast; confidence: set by hand, of 28 layers named on the hosts that the rule was set on 25 were damaged",
+  confidence,
+  forecast,
+  provenance: `confidence: ${provenance.confidence}; forecast: ${provenance.forecast}`,
 };

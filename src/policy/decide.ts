@@ -125,7 +125,7 @@ const repairAt = (signal: HealthSignal, site: string, { config, tagsOf }: Policy
   return { span: { fromSite, toSite }, blueprint: choice.request, repair };
 };
 
-const candidateAt = (
+export const candidateAt = (
   signal: HealthSignal,
   streak: Streak,
   failures: PenaltyState,
@@ -146,7 +146,7 @@ const candidateAt = (
 };
 
 /** Why a candidate that convinces must still not germinate; undefined when nothing stands against it. */
-const objectionTo = (
+export const objectionTo = (
   candidate: Candidate,
   signal: HealthSignal,
   sent: number,

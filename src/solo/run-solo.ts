@@ -20,6 +20,7 @@ import type { Engine } from "../engine/engine.ts";
 import { contentHash } from "../graph/hash.ts";
 import { createRandom } from "../graph/random.ts";
 import { acceptCommand, createRunState, decideBoundary } from "../machines/boundary.ts";
+import type { Calibration } from "../policy/calibration.ts";
 import { decide, emptyPolicy, learn } from "../policy/decide.ts";
 import { kernelTags } from "../policy/kernel-tags.ts";
 import { emptyPruning, learnPruning, proposePruning } from "../policy/prune.ts";
@@ -46,6 +47,8 @@ export interface SoloOptions {
   readonly onDecision?: (decision: Omit<Decision, "latencyMs">) => void;
   /** An operator at the boundary: what it returns is judged like any command of a node's operator. */
   readonly operator?: (at: OperatorView) => KasminaControlCommand | undefined;
+  /** Other constants of the policy than those that ship; for what sets them. */
+  readonly calibration?: Calibration;
 }
 
 /** What an operator sees of the run after a window. */
@@ -87,7 +90,7 @@ const validationSeed = 1;
 
 const forgeFor =
   ({ engine, reference, spec, nowMs }: SoloOptions, session: Session, kernels: Record<string, CompiledKernelArtifact>) =>
-  async ({ key, seedId, runId }: Omit<CompilationRequest, "deadlineAtMs">): Promise<Forged> => {
+  async ({ key, seedId, runId }: CompilationRequest): Promise<Forged> => {
     const { host } = session;
     const { artifact } = await compileKernel(engine, key, host);
     const kernelHash = contentHash(artifact);
@@ -99,7 +102,18 @@ const forgeFor =
     const named = { kernelHash, machine, engine: key.engine, hostHash: key.hostHash, blueprint: key.request };
     const keyHash = contentHash(key);
     return {
-      compilation: { kind: "ready", runId, seedId, keyHash, kernelHash, blueprintHash, parameters, flops: {}, compileMs: 0 },
+      compilation: {
+        kind: "ready",
+        taskId: "",
+        runId,
+        seedId,
+        keyHash,
+        kernelHash,
+        blueprintHash,
+        parameters,
+        flops: {},
+        compileMs: 0,
+      },
       characterization: { ...named, tags: kernelTags(measured, config), measured },
     };
   };
@@ -117,7 +131,7 @@ const parametersOf = (session: Session): Record<string, Tensor> => {
 
 /** From the first step to the last that the budget allows. Throws what the session throws: InputError for a spec or data that do not fit. */
 export const runSolo = async (options: SoloOptions): Promise<SoloOutcome> => {
-  const { spec, dataset, engine, growth, imported, nowMs, signal } = options;
+  const { spec, dataset, engine, growth, imported, nowMs, signal, calibration } = options;
   const { runId, morphogenetic, batchSize, optimizer, epochSteps } = spec;
   const table = new SeedStateTable(0);
   const request = { spec, dataset, table, seedIds: [], ...(imported === undefined ? {} : { imported }) };
@@ -133,6 +147,7 @@ export const runSolo = async (options: SoloOptions): Promise<SoloOutcome> => {
     const kernel = { engine: engine.name, engineVersion: engine.version, optimizer, batchSize };
     const setup = { runId, arm: "solo", growth, config: morphogenetic, epochSteps, flopsMax: session.status.flopsMax };
     let state = createRunState({ ...setup, validationBatches, kernel, askAgainMs: 1 }, hostAtStart);
+    const policySetup = { config: morphogenetic, validationBatches, ...(calibration === undefined ? {} : { calibration }) };
     let policy = emptyPolicy;
     let pruning = emptyPruning;
     let result: EpochResult | undefined;
@@ -164,7 +179,7 @@ export const runSolo = async (options: SoloOptions): Promise<SoloOutcome> => {
         fieldReports.push(report);
       }
       if (decided.health !== undefined) {
-        const made = decide(policy, decided.health, { config: morphogenetic, validationBatches });
+        const made = decide(policy, decided.health, policySetup);
         policy = made.state;
         decisions.push(made.decision);
         options.onDecision?.(made.decision);

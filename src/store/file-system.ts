@@ -24,8 +24,8 @@ export interface FileSystem {
   list(path: string): Promise<readonly string[]>;
   /** One folder; its parent exists. Nothing happens when it is there already. */
   makeFolder(path: string): Promise<void>;
-  /** Makes or replaces a file. Not durable before `sync`. */
-  write(path: string, bytes: Uint8Array): Promise<void>;
+  /** Makes or replaces a file. Not durable before `sync`. `mode`: who may use a new file, as in chmod. */
+  write(path: string, bytes: Uint8Array, mode?: number): Promise<void>;
   append(path: string, bytes: Uint8Array): Promise<void>;
   truncate(path: string, bytes: number): Promise<void>;
   /** Forces a file's contents, or a folder's names, to the disk. */
@@ -88,7 +88,7 @@ export const nodeFileSystem: FileSystem = {
       if (errorCode(error) !== "EEXIST") throw error;
     }
   },
-  write: (path, bytes) => fs.writeFile(path, bytes),
+  write: (path, bytes, mode) => fs.writeFile(path, bytes, mode === undefined ? {} : { mode }),
   append: (path, bytes) => fs.appendFile(path, bytes),
   truncate: (path, bytes) => fs.truncate(path, bytes),
   sync: syncPath,
@@ -153,9 +153,10 @@ export const writeDurably = async (
   path: string,
   bytes: Uint8Array,
   temporary: string = join(dirname(path), `.${basename(path)}.tmp`),
+  mode?: number,
 ): Promise<void> => {
   try {
-    await fileSystem.write(temporary, bytes);
+    await fileSystem.write(temporary, bytes, mode);
     await fileSystem.sync(temporary);
     await fileSystem.rename(temporary, path);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** What the run store's records become in the ledger. */
 import type { KasminaControlCommand } from "../contracts/commands.ts";
-import type { LedgerDraft, LedgerSubject } from "../contracts/ledger.ts";
+import type { LedgerDraft, LedgerSubject, RefusedCommands } from "../contracts/ledger.ts";
 import type { BoundaryRecord, CommandRecord, RunOutcome, RunStore } from "./run-store.ts";
 
 /** Whoever opens and ends runs. */
@@ -45,6 +45,13 @@ export const commandDraft = ({
   subject: subjectOf(command, runId),
   kind: "command",
   payload: { command, receipt, ...(origin === undefined ? {} : { origin }), ...(paused === undefined ? {} : { paused }) },
+});
+
+export const refusalsDraft = (payload: RefusedCommands): LedgerDraft => ({
+  actor: payload.principal,
+  subject: {},
+  kind: "refusals",
+  payload,
 });
 
 type Told = Pick<BoundaryRecord, "runId" | "transitions" | "budget">;

@@ -67,6 +67,8 @@ export class LedgerReplay {
       }
       case "decision":
       case "escalation":
+      case "refusals":
+      case "index_made":
       case "heads_restored":
         return;
     }

@@ -2,14 +2,17 @@
  * Urza's store: blueprints, hosts and kernels as canonical JSON under their hash, with an index, kernels' tags and the field reports in SQLite.
  *
  * L1 An asset's identity is the SHA-256 of its canonical JSON; storing it again changes nothing, its first provenance stays.
- * L2 Only what fits its contract is stored, and what is read is checked again: by hash, then by contract.
- * L3 The index names an asset only after its file is durable.
- * L4 A kernel key leads to the first kernel stored for it whose file is still there.
+ * L2 Only what fits its contract is stored, and what is read is checked again: its signed provenance, its hash, then its contract.
+ * L3 Tables and index name an asset only after its file and its signed provenance are durable.
+ * L4 A kernel key leads to the first kernel stored for it whose file is still there. It does so by the signed index; what the tables
+ *    alone say of a key counts only when the kernel itself says the same.
  * L5 A field report is stored once per message, however often it is delivered.
  * L6 What a kernel was measured to be is kept once for each machine; the newest measurement counts.
+ * L7 What the tables say of an asset is what was signed, or the asset is refused.
+ * L8 A policy's name leads to the policy that was stored last under it, by the signed index.
  */
 import {
-  AssetKind,
+  type AssetKind,
   BlueprintIR,
   CompiledKernelArtifact,
   FieldReport,
@@ -21,14 +24,20 @@ import type { BlueprintKind } from "../contracts/blueprint-kinds.ts";
 import { KernelTags } from "../contracts/characterization.ts";
 import { DataError } from "../contracts/errors.ts";
 import type { ContentHash } from "../contracts/ids.ts";
+import { Policy } from "../contracts/policy.ts";
+import type { ArtifactIndexFile } from "./artifact-index-file.ts";
+import { type AssetRecord, assetRows, assetWriter, type LineageEntry, lineageOf } from "./asset-rows.ts";
 import type { ContentStore } from "./content-store.ts";
-import { type Database, integer, type SqlRow, text } from "./database.ts";
-import { checkContract, decodeJson, encodeJson, hashJson, type Schema } from "./json.ts";
+import { type Database, text } from "./database.ts";
+import { checkContract, decodeJson, encodeJson, hashJson, type Schema, sameJson } from "./json.ts";
+import { ArtifactError } from "./provenance.ts";
+import type { ProvenanceStore } from "./provenance-store.ts";
 
 interface AssetByKind {
   readonly blueprint: BlueprintIR;
   readonly host: HostAsset;
   readonly kernel: CompiledKernelArtifact;
+  readonly policy: Policy;
 }
 export type AssetOf<K extends AssetKind> = AssetByKind[K];
 
@@ -36,22 +45,8 @@ const schemas: { readonly [K in AssetKind]: Schema<AssetOf<K>> } = {
   blueprint: BlueprintIR,
   host: HostAsset,
   kernel: CompiledKernelArtifact,
+  policy: Policy,
 };
-
-export interface AssetRecord {
-  readonly hash: ContentHash;
-  readonly kind: AssetKind;
-  readonly bytes: number;
-  readonly provenance: Provenance;
-}
-
-/** An asset's place in the history of another; `record` is missing when only its hash is known. */
-export interface LineageEntry {
-  readonly hash: ContentHash;
-  /** 0 is the asset itself, 1 its inputs. */
-  readonly depth: number;
-  readonly record?: AssetRecord;
-}
 
 export interface TagsQuery {
   readonly kernelHash?: string | undefined;
@@ -69,15 +64,20 @@ export interface Library {
     readonly kind: AssetKind;
     readonly asset: unknown;
     readonly inputs: readonly ContentHash[];
+    readonly source: string;
     readonly producer: string;
     readonly createdAtMs: number;
+    readonly confidence?: number | undefined;
+    readonly commandHash?: ContentHash | undefined;
   }): Promise<{ readonly hash: ContentHash; readonly existed: boolean }>;
-  /** Undefined when the library has no such asset of this kind; DataError when its file is lost or damaged. */
+  /** Undefined when the library has no such asset of this kind; DataError when it is lost, damaged, or not what was signed. */
   get<K extends AssetKind>(kind: K, hash: ContentHash): Promise<AssetOf<K> | undefined>;
+  /** The bytes that the hash is of: the asset's canonical JSON. Throws as `get` does. */
+  bytes(hash: ContentHash): Promise<Uint8Array | undefined>;
   describe(hash: ContentHash): AssetRecord | undefined;
   /** The newest assets of a kind first. */
   list(kind: AssetKind, limit: number): readonly AssetRecord[];
-  /** L4. `keyHash` is `kernelKeyHash` of the key. */
+  /** L4. `keyHash` is `kernelKeyHash` of the key. Throws ArtifactError past the end of the index. */
   findKernel(keyHash: ContentHash): Promise<ContentHash | undefined>;
   /** The asset and all it was made from, nearest first. */
   lineage(hash: ContentHash, limit: number): readonly LineageEntry[];
@@ -96,25 +96,15 @@ export const kernelKeyHash = (key: KernelKey): ContentHash => hashJson(checkCont
 export interface LibraryOptions {
   readonly database: Database;
   readonly content: ContentStore;
+  readonly provenance: ProvenanceStore;
+  readonly index: ArtifactIndexFile;
   /** Written into every asset's provenance, for example `esper 0.1.0`. */
   readonly toolchain: string;
 }
 
-export const createLibrary = ({ database, content, toolchain }: LibraryOptions): Library => {
-  const columns = "hash, kind, created_at_ms, producer, toolchain, bytes";
-  const insertAsset = database.prepare(
-    `INSERT INTO assets (${columns}, key_hash) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
-  );
-  const insertInput = database.prepare("INSERT INTO asset_inputs (hash, position, input) VALUES (?, ?, ?)");
-  const selectAsset = database.prepare(`SELECT ${columns} FROM assets WHERE hash = ?`);
-  const selectKind = database.prepare(`SELECT ${columns} FROM assets WHERE kind = ? ORDER BY created_at_ms DESC, hash LIMIT ?`);
-  const selectInputs = database.prepare("SELECT input FROM asset_inputs WHERE hash = ? ORDER BY position");
-  const selectByKey = database.prepare("SELECT hash FROM assets WHERE key_hash = ? ORDER BY created_at_ms, hash");
-  const selectLineage = database.prepare(`
-    WITH RECURSIVE ancestors (hash, depth) AS (
-      SELECT ?, 0 UNION SELECT input, depth + 1 FROM asset_inputs JOIN ancestors USING (hash) WHERE depth < ?
-    )
-    SELECT hash, MIN(depth) AS depth FROM ancestors GROUP BY hash ORDER BY depth, hash LIMIT ?`);
+export const createLibrary = ({ database, content, provenance, index, toolchain }: LibraryOptions): Library => {
+  const rows = assetRows(database);
+  const write = assetWriter(database);
   const insertReport = database.prepare(
     "INSERT INTO field_reports (message_id, run_id, received_at_ms, report) VALUES (?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING",
   );
@@ -137,62 +127,91 @@ export const createLibrary = ({ database, content, toolchain }: LibraryOptions):
       )
     ORDER BY known.measured_at_ms DESC, known.kernel_hash LIMIT ${tagsMax}`);
 
-  const record = (row: SqlRow): AssetRecord => ({
-    hash: text(row, "hash"),
-    kind: checkContract(text(row, "kind"), AssetKind, "asset kind"),
-    bytes: integer(row, "bytes"),
-    provenance: {
-      producer: text(row, "producer"),
-      createdAtMs: integer(row, "created_at_ms"),
-      inputs: selectInputs.all(text(row, "hash")).map((input) => text(input, "input")),
-      toolchain: text(row, "toolchain"),
-    },
-  });
-  const describe = (hash: ContentHash): AssetRecord | undefined => {
-    const row = selectAsset.get(hash);
-    return row === undefined ? undefined : record(row);
+  const { describe } = rows;
+
+  const bytesOf = async (kind: AssetKind, hash: ContentHash): Promise<Uint8Array | undefined> => {
+    const described = describe(hash);
+    if (described?.kind !== kind) return undefined;
+    const { artifact } = await provenance.get(hash, kind);
+    if (!sameJson(artifact, described)) {
+      throw new ArtifactError(
+        "other_provenance",
+        `${kind} ${hash}: expected the table of assets to say what was signed, found another provenance; put the data directory back from a backup, or store the asset again`,
+        database.file,
+      ); // L7
+    }
+    const bytes = await content.get(hash); // L2
+    if (bytes === undefined) {
+      throw new DataError(`library: expected the file of ${kind} ${hash}, found it missing; store the asset again`);
+    }
+    return bytes;
+  };
+
+  const get = async <K extends AssetKind>(kind: K, hash: ContentHash): Promise<AssetOf<K> | undefined> => {
+    const bytes = await bytesOf(kind, hash);
+    if (bytes === undefined) return undefined;
+    return decodeJson<AssetOf<K>>(new TextDecoder().decode(bytes), schemas[kind], `${kind} ${hash}`);
+  };
+
+  /** L4: whether a kernel of the tables may be believed to be the key's. */
+  const isKernelOf = async (keyHash: ContentHash, hash: ContentHash): Promise<boolean> => {
+    try {
+      const kernel = await get("kernel", hash);
+      return kernel !== undefined && kernelKeyHash(kernel.key) === keyHash;
+    } catch (error) {
+      if (error instanceof DataError) return false;
+      throw error;
+    }
   };
 
   return {
-    put: async ({ kind, asset, inputs, producer, createdAtMs }) => {
+    put: async ({ kind, asset, inputs, source, producer, createdAtMs, confidence, commandHash }) => {
       const checked = checkContract<AssetOf<AssetKind>>(asset, schemas[kind], `library ${kind}`); // L2
       const bytes = new TextEncoder().encode(encodeJson(checked, kind));
       const hash = await content.put(bytes); // L1, L3
+      const told: Provenance = {
+        source,
+        producer,
+        createdAtMs: Math.round(createdAtMs),
+        inputs: [...inputs],
+        toolchain,
+        ...(confidence === undefined ? {} : { confidence }),
+        ...(commandHash === undefined ? {} : { commandHash }),
+      };
+      const { artifact } = await provenance.put({ hash, kind, bytes: bytes.length, provenance: told }); // L1, L3
       const keyHash = "key" in checked ? kernelKeyHash(checked.key) : null;
-      const created = database.transaction(() => {
-        const inserted = insertAsset.run(hash, kind, Math.round(createdAtMs), producer, toolchain, bytes.length, keyHash) === 1;
-        if (inserted) for (const [position, input] of inputs.entries()) insertInput.run(hash, position, input);
-        return inserted;
-      });
-      return { hash, existed: !created };
-    },
-
-    get: async <K extends AssetKind>(kind: K, hash: ContentHash): Promise<AssetOf<K> | undefined> => {
-      if (describe(hash)?.kind !== kind) return undefined;
-      const bytes = await content.get(hash);
-      if (bytes === undefined) {
-        throw new DataError(`library: expected the file of ${kind} ${hash}, found it missing; store the asset again`);
+      const known = describe(hash);
+      if (known === undefined || !sameJson(known, artifact)) write(artifact, keyHash); // L7
+      if (keyHash !== null) {
+        const entry = index.standing("kernel", keyHash);
+        if (entry === undefined || !(await content.has(entry.hash)))
+          await index.set({ kind: "kernel", name: keyHash, hash, createdAtMs: artifact.provenance.createdAtMs }); // L4
       }
-      return decodeJson<AssetOf<K>>(new TextDecoder().decode(bytes), schemas[kind], `${kind} ${hash}`);
+      if (kind === "policy" && "trigger" in checked)
+        await index.set({ kind, name: checked.name, hash, createdAtMs: artifact.provenance.createdAtMs }); // L8
+      return { hash, existed: known !== undefined };
     },
 
+    get,
+    bytes: async (hash) => {
+      const kind = describe(hash)?.kind;
+      return kind === undefined ? undefined : bytesOf(kind, hash);
+    },
     describe,
-    list: (kind, limit) => selectKind.all(kind, limit).map(record),
+    list: (kind, limit) => rows.list(kind, limit),
 
     findKernel: async (keyHash) => {
-      for (const row of selectByKey.all(keyHash)) {
-        const hash = text(row, "hash");
-        if (await content.has(hash)) return hash; // L4
+      const entry = index.find("kernel", keyHash);
+      if (entry !== undefined && (await content.has(entry.hash))) return entry.hash; // L4
+      for (const hash of rows.byKey(keyHash)) {
+        if (!(await isKernelOf(keyHash, hash))) continue;
+        await index.set({ kind: "kernel", name: keyHash, hash, createdAtMs: describe(hash)?.provenance.createdAtMs ?? 0 }); // L4
+        return hash;
       }
       return undefined;
     },
 
-    lineage: (hash, limit) =>
-      selectLineage.all(hash, limit, limit).map((row) => {
-        const entry = { hash: text(row, "hash"), depth: integer(row, "depth") };
-        const known = describe(entry.hash);
-        return known === undefined ? entry : { ...entry, record: known };
-      }),
+    lineage: (hash, limit) => lineageOf(database, [hash], limit),
 
     putFieldReport: (messageId, report, receivedAtMs) => {
       const json = encodeJson(checkContract(report, FieldReport, "field report"), "field report");

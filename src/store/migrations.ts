@@ -162,4 +162,41 @@ CREATE TABLE dead_letters (
 CREATE INDEX dead_letters_by_place ON dead_letters (stream, sequence);
 `;
 
-export const migrations: readonly string[] = [library + runs, tags, ledger, control, deadLetters];
+/** `head`: the signed head of the highest version of the index of artifacts that was seen. */
+const artifacts = `
+ALTER TABLE assets ADD COLUMN source TEXT NOT NULL DEFAULT 'an older Esper';
+ALTER TABLE assets ADD COLUMN confidence REAL;
+ALTER TABLE assets ADD COLUMN command_hash TEXT;
+CREATE TABLE artifact_index_seen (id INTEGER PRIMARY KEY CHECK (id = 1), head TEXT NOT NULL) STRICT;
+CREATE TABLE artifact_index_names (key TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`;
+
+/** What commands ask of the library and of what was decided. `resolved`: the command with what it names by hash looked up. */
+const steering = `
+ALTER TABLE commands ADD COLUMN resolved TEXT;
+CREATE TABLE decisions (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id TEXT NOT NULL UNIQUE,
+  run_id TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  decision TEXT NOT NULL
+);
+CREATE INDEX decisions_by_run ON decisions (run_id, epoch);
+CREATE TABLE kernel_status (
+  hash TEXT PRIMARY KEY,
+  status TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  principal TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE experiences (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  request_id TEXT NOT NULL UNIQUE,
+  run_id TEXT,
+  principal TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  experience TEXT NOT NULL
+);
+`;
+
+export const migrations: readonly string[] = [library + runs, tags, ledger, control, deadLetters, artifacts, steering];

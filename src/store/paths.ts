@@ -9,6 +9,10 @@ export interface DataPaths {
   readonly checkpoints: string;
   readonly datasets: string;
   readonly ledger: LedgerPaths;
+  /** The private key that signs the capabilities of tasks, in PEM; its owner alone may read it. */
+  readonly capabilityKey: string;
+  /** The signed index of artifacts, and apart from it the highest version of it that was seen. */
+  readonly artifacts: { readonly index: string; readonly seen: string };
   eventLog(runId: string): string;
 }
 
@@ -33,5 +37,7 @@ export const dataPaths = (dataDir: string): DataPaths => ({
     fingerprint: join(dataDir, "ledger", "fingerprint"),
     heads: join(dataDir, "ledger", "heads.jsonl"),
   },
+  artifacts: { index: join(dataDir, "assets", "index.json"), seen: join(dataDir, "ledger", "index-seen.json") },
+  capabilityKey: join(dataDir, "forge", "capability-key.pem"),
   eventLog: (runId) => join(dataDir, "runs", runId, "events.jsonl"),
 });

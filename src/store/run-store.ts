@@ -15,7 +15,8 @@
 import type { BudgetStanding } from "../contracts/budget.ts";
 import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
 import { DataError } from "../contracts/errors.ts";
-import type { BudgetMovement, CommandOrigin } from "../contracts/ledger.ts";
+import type { ContentHash } from "../contracts/ids.ts";
+import type { BudgetMovement, CommandOrigin, RefusedCommands } from "../contracts/ledger.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import type { SettledReply } from "../contracts/plan.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
@@ -51,6 +52,8 @@ export interface BoundaryRecord {
 
 export interface CommandRecord {
   readonly command: KasminaControlCommand;
+  /** What waits for the boundary in its place: with what the command names by hash looked up. */
+  readonly resolved?: KasminaControlCommand;
   readonly receipt: CommandReceipt;
   /** Who sent it. */
   readonly sender: string;
@@ -129,10 +132,14 @@ export interface RunStore {
   recordCommand(record: CommandRecord): { readonly receipt: CommandReceipt; readonly repeated: boolean };
   /** R9: a command that changed nothing yet, or never will, and whose request id is not remembered here: told, and that is all. */
   tellCommand(record: Omit<CommandRecord, "pending" | "paused">): void;
+  /** R9: what the Gate refused by itself. */
+  tellRefusals(refusals: readonly RefusedCommands[]): void;
   findReceipt(requestId: string, nowMs: number): CommandReceipt | undefined;
   /** R4, before recording: the first receipt, and whether the id was used for this very command. */
   recall(command: KasminaControlCommand, nowMs: number): { readonly same: boolean; readonly receipt: CommandReceipt } | undefined;
-  /** R5, in the order in which they came. */
+  /** SHA-256 of the canonical JSON of a stored command, as the ledger has it. */
+  commandHash(requestId: string): ContentHash | undefined;
+  /** R5, in the order in which they came; as they were resolved. */
   pendingCommands(runId: string): readonly KasminaControlCommand[];
 
   /** Puts messages into the outbox by themselves. */

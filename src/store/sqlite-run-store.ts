@@ -4,9 +4,9 @@ import { ContractError, DataError, ServiceError } from "../contracts/errors.ts";
 import { LifecycleState, legalTransitions, SeedTransition } from "../contracts/lifecycle.ts";
 import { BoundaryReply, type SettledReply } from "../contracts/plan.ts";
 import { type Database, integer, optional, type SqlRow, text } from "./database.ts";
-import { anything, checkContract, decodeJson, encodeJson } from "./json.ts";
+import { anything, checkContract, decodeJson, encodeJson, sha256 } from "./json.ts";
 import type { Ledger } from "./ledger.ts";
-import { boundaryDrafts, commandDraft, finishDraft, rewindDrafts, startDraft } from "./ledger-drafts.ts";
+import { boundaryDrafts, commandDraft, finishDraft, refusalsDraft, rewindDrafts, startDraft } from "./ledger-drafts.ts";
 import {
   type BoundaryRecord,
   type CommandRecord,
@@ -65,12 +65,14 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
     ),
     forgetTransitions: database.prepare("DELETE FROM seed_transitions WHERE run_id = ?"),
     insertCommand: database.prepare(
-      "INSERT INTO commands (request_id, run_id, received_at_ms, pending, command, receipt) VALUES (?, ?, ?, ?, ?, ?)",
+      "INSERT INTO commands (request_id, run_id, received_at_ms, pending, command, receipt, resolved) VALUES (?, ?, ?, ?, ?, ?, ?)",
     ),
     selectCommand: database.prepare("SELECT command, receipt, received_at_ms, pending FROM commands WHERE request_id = ?"),
     forgetCommand: database.prepare("DELETE FROM commands WHERE request_id = ?"),
     applyCommand: database.prepare("UPDATE commands SET pending = 0 WHERE request_id = ?"),
-    selectPending: database.prepare("SELECT command FROM commands WHERE run_id = ? AND pending = 1 ORDER BY id"),
+    selectPending: database.prepare(
+      "SELECT COALESCE(resolved, command) AS command FROM commands WHERE run_id = ? AND pending = 1 ORDER BY id",
+    ),
     pruneCommands: database.prepare("DELETE FROM commands WHERE received_at_ms <= ? AND pending = 0"),
     insertMessage: database.prepare("INSERT INTO outbox (subject, payload) VALUES (?, ?)"),
     countUnsent: database.prepare("SELECT COUNT(*) AS count FROM outbox WHERE sent_at_ms IS NULL"),
@@ -181,6 +183,7 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
       record.pending ? 1 : 0,
       encodeJson(checkContract(record.command, KasminaControlCommand, `command ${requestId}`), `command ${requestId}`),
       encodeJson(receipt, `receipt of ${requestId}`),
+      record.resolved === undefined ? null : encodeJson(record.resolved, `command ${requestId}`),
     );
     if (record.paused !== undefined) {
       if (record.runId === undefined)
@@ -254,6 +257,7 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
         ledger.append([commandDraft(record)]); // R9
         enqueue(record.outbox);
       }),
+    tellRefusals: (refusals) => database.transaction(() => ledger.append(refusals.map(refusalsDraft))), // R9
     findReceipt,
     recall: (command, nowMs) => {
       const receipt = findReceipt(command.requestId, nowMs);
@@ -261,6 +265,10 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
       const first = sql.selectCommand.get(command.requestId);
       const what = `command ${command.requestId}`;
       return { same: first !== undefined && text(first, "command") === encodeJson(command, what), receipt };
+    },
+    commandHash: (requestId) => {
+      const row = sql.selectCommand.get(requestId);
+      return row === undefined ? undefined : sha256(text(row, "command"));
     },
     pendingCommands: (runId) =>
       sql.selectPending

@@ -18,6 +18,7 @@ export interface WardenStore {
   /** The oldest first. */
   changes(): readonly LearningChange[];
   putChange(change: LearningChange): void;
+  forgetChange(requestId: string): void;
 }
 
 const decidedMax = 256;
@@ -38,6 +39,7 @@ export const createWardenStore = ({ database }: { readonly database: Database })
     putChange: database.prepare(
       "INSERT INTO learning_changes (request_id, at_ms, change) VALUES (?, ?, ?) ON CONFLICT (request_id) DO UPDATE SET at_ms = excluded.at_ms, change = excluded.change",
     ),
+    forgetChange: database.prepare("DELETE FROM learning_changes WHERE request_id = ?"),
     trimChanges: database.prepare(
       "DELETE FROM learning_changes WHERE request_id IN (SELECT request_id FROM learning_changes ORDER BY at_ms DESC LIMIT -1 OFFSET ?)",
     ),
@@ -59,6 +61,7 @@ export const createWardenStore = ({ database }: { readonly database: Database })
         sql.trim.run(decidedMax); // W2
       }),
     changes: () => sql.changes.all().map((row) => decodeJson(text(row, "change"), LearningChange, "a change of the policy")),
+    forgetChange: (requestId) => database.transaction(() => void sql.forgetChange.run(requestId)),
     putChange: (change) =>
       database.transaction(() => {
         const what = `the change ${change.requestId}`;

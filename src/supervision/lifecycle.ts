@@ -20,6 +20,7 @@ export const supervisorMachine = setup({
   guards: { failed: ({ event }) => event.type === "children.down" && event.failed },
 }).createMachine({
   id: "supervisor",
+  description: "A supervisor's own life, from its first child's start to its last child's end.",
   initial: "starting",
   states: {
     starting: {

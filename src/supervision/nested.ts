@@ -21,6 +21,7 @@ export const supervisorChild = (spec: SupervisorSpec, options: NestedOptions = {
   return {
     id: spec.id,
     kind: "supervisor",
+    supervises: spec,
     restart: options.restart ?? "permanent",
     shutdownMs,
     ...(options.killMs === undefined ? {} : { killMs: options.killMs }),

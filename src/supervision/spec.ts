@@ -83,6 +83,8 @@ export interface ChildSpec {
   readonly shutdownMs: number;
   /** From the kill until it is abandoned. Default 1000. */
   readonly killMs?: number;
+  /** What a supervisor among the children is told itself, so that the whole tree can be read before anything is started. */
+  readonly supervises?: SupervisorSpec;
 }
 
 /** More than `restartsMax` restarts within any `periodMs` end the supervisor. */

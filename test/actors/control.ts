@@ -13,6 +13,7 @@ import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { createWardenStore } from "../../src/store/warden-store.ts";
 import { host, laneResult, runId, setup } from "../machines/fixtures.ts";
 import { temporaryDatabase, testLedger } from "../store/support.ts";
+import { orders } from "../support/forge.ts";
 import { idleLane, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
 
@@ -43,7 +44,14 @@ export const startControl = async (options: ControlOptions = {}) => {
   const starts = {
     gate: () => startGate(world.ports, { ...storesOf(), control, requestTimeoutMs: 5_000 }),
     warden: () => startWarden(world.ports, { ...storesOf(), control, rememberedMs: idempotencyMs, learnedAt }),
-    kasmina: () => startKasmina(world.ports, run, { runs: storesOf().runs, morphogenetic: setup.config, setup: rest }),
+    kasmina: () =>
+      startKasmina(world.ports, run, {
+        runs: storesOf().runs,
+        morphogenetic: setup.config,
+        machine: "test",
+        orders,
+        setup: rest,
+      }),
   };
   type Name = keyof typeof starts;
   const running = { gate: await starts.gate(), warden: await starts.warden(), kasmina: await starts.kasmina() };

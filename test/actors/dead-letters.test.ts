@@ -21,8 +21,11 @@ const start = async (over: Partial<DeadLetterStore> = {}) => {
     const outcome = await operator.request("query.dead_letters", { kind: "list" });
     return outcome.kind === "reply" && outcome.value.kind === "letters" ? outcome.value.letters : [];
   };
-  const order = async (kind: "retry" | "drop", id: number, requestId = `${kind}-${id}`) => {
-    const outcome = await operator.request("control.dead_letters", { kind, id, requestId });
+  const gate = await world.as("gate");
+  const by = { principal: "operator", role: "operator", transport: "nats" } as const;
+  const order = async (action: "retry" | "drop", id: number, requestId = `${action}-${id}`) => {
+    const command = { kind: "dead_letter", action, id, requestId } as const;
+    const outcome = await gate.request("control.letters.admitted", { by, command });
     return outcome.kind === "reply" ? outcome.value : outcome;
   };
   return { ...world, store, child, operator, supervisor, tell, list, order };
@@ -67,7 +70,6 @@ describe("the dead-letter desk", () => {
     const done = {
       kind: "done",
       requestId: `retry-${letter!.id}`,
-      id: letter!.id,
       detail: "the-message was put on system.events.run again",
     };
     expect(await world.order("retry", letter!.id)).toEqual(done);
@@ -194,9 +196,9 @@ describe("the dead-letter desk", () => {
     const world = await start();
     const observer = await world.broker.connect("observer");
     expect(await observer.request("query.dead_letters", { kind: "list" })).toMatchObject({ kind: "reply" });
-    expect(await observer.request("control.dead_letters", { kind: "drop", id: 1, requestId: "x" })).toMatchObject({
-      kind: "denied",
-    });
+    const by = { principal: "observer", role: "operator", transport: "nats" } as const;
+    const command = { kind: "dead_letter", action: "drop", id: 1, requestId: "x" } as const;
+    expect(await observer.request("control.letters.admitted", { by, command })).toMatchObject({ kind: "denied" });
   });
 });
 

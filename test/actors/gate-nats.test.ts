@@ -143,8 +143,8 @@ describe("on a real server", () => {
       }
       await connection.close();
     }
-    // Developer 9, observer 14, anonymous 18, operator 1.
-    expect(forbidden).toBe(42);
+    // Operator 3, developer 16, observer 27, anonymous 42.
+    expect(forbidden).toBe(88);
     await stopAll();
   });
 

@@ -1,24 +1,29 @@
 /** Kasmina with a real store: she takes no kernel without its characterisation, asks the operator on a split, and takes orders. */
 import { describe, expect, it } from "vitest";
 import { startKasmina } from "../../src/actors/kasmina.ts";
+import type { OrderPorts } from "../../src/actors/orders.ts";
 import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { BoundaryReply, EpochPlan, EpochResult } from "../../src/contracts/plan.ts";
 import type { InputOf } from "../../src/contracts/subjects.ts";
-import { kernelKeyHash } from "../../src/store/library.ts";
+import { hashJson } from "../../src/store/json.ts";
+import { entryOfRow, readLedgerRows } from "../../src/store/ledger-rows.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { characterized, host, kernelFailed, laneResult, measurements, runId, setup, split } from "../machines/fixtures.ts";
 import { temporaryDatabase, testLedger } from "../store/support.ts";
+import { authority, orders } from "../support/forge.ts";
 import { idleLane, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
 
-const start = async () => {
+const start = async (terms: Partial<OrderPorts["terms"]> = {}) => {
   const world = createActorWorld();
   const database = temporaryDatabase();
   const ledger = testLedger(database);
   const runs = createRunStore({ database, ledger, idempotencyMs: 1e6, outboxMessagesMax: 1000, boundariesMax: 64 });
   const run = runContextOf(idleLane);
   const { runId: _run, arm: _arm, growth: _growth, flopsMax, ...rest } = setup;
-  const begin = () => startKasmina(world.ports, run, { runs, morphogenetic: setup.config, setup: rest });
+  const own = { runs, morphogenetic: setup.config, machine: "test", setup: rest };
+  const ordering = { ...orders, terms: { ...orders.terms, ...terms } };
+  const begin = () => startKasmina(world.ports, run, { ...own, orders: ordering });
   const child = await begin();
   const [tolaria, tezzeret, urabrask, gate] = [
     await world.as("tolaria"),
@@ -48,23 +53,29 @@ const start = async () => {
     const outcome = await asked;
     return outcome.kind === "reply" ? outcome.value : outcome;
   };
-  const compiled = async (): Promise<void> => {
-    const { key } = world.sent("compilation.blueprint.submitted").at(-1)!;
+  const compiled = async (compileMs = 1): Promise<void> => {
+    const { id: taskId, goal } = world.sent("compilation.blueprint.submitted").at(-1)!;
     await tezzeret.publish("compilation.kernel.ready", {
       kind: "ready",
+      taskId,
       runId,
       seedId: "seed:h2",
-      keyHash: kernelKeyHash(key),
+      keyHash: goal.keyHash,
       kernelHash: characterized.kernelHash,
       blueprintHash: "b".repeat(64),
       parameters: 100,
       flops: {},
-      compileMs: 1,
+      compileMs,
     });
     await world.clock.advance(10);
   };
   const measured = async (tags: KernelTags = characterized): Promise<void> => {
-    await urabrask.publish("validation.kernel.characterized", { runId, seedId: "seed:h2", characterized: tags });
+    await urabrask.publish("validation.kernel.characterized", {
+      taskId: "task-1",
+      runId,
+      seedId: "seed:h2",
+      characterized: tags,
+    });
     await world.clock.advance(10);
   };
   const ways = (): string[] => world.sent("system.events.seed").map(({ to }) => to);
@@ -77,12 +88,12 @@ const start = async () => {
     for (let window = 0; window < 12 && ways().at(-1) !== state; window++) await next();
     expect(ways().at(-1)).toBe(state);
   };
-  return { ...world, child, begin, runs, next, command, compiled, measured, ways, reach };
+  return { ...world, database, child, begin, runs, next, command, compiled, measured, ways, reach };
 };
 
 describe("K5 a kernel and its characterisation", () => {
-  const waiting = async () => {
-    const world = await start();
+  const waiting = async (terms: Partial<OrderPorts["terms"]> = {}) => {
+    const world = await start(terms);
     await world.next();
     await world.command({ kind: "germinate", requestId: "g", seedId: "seed:h2", toSite: "h3" });
     await world.next();
@@ -103,6 +114,53 @@ describe("K5 a kernel and its characterisation", () => {
     await measuredFirst.compiled();
     await measuredFirst.next();
     expect(measuredFirst.ways()).toEqual(["GERMINATED", "LOADING"]);
+  });
+
+  it("K7 a kernel that came is ordered to be measured, once, under the same terms", async () => {
+    const world = await waiting({ machineTags: ["avx512"] });
+    await world.compiled();
+    await world.compiled();
+    const [compile] = world.sent("compilation.blueprint.submitted");
+    const ordered = world.sent("validation.kernel.submitted");
+    expect(ordered).toHaveLength(1);
+    expect(ordered[0]).toMatchObject({
+      goal: { kind: "characterize", kernelHash: characterized.kernelHash },
+      constraints: compile?.constraints,
+      context: { runId, seedId: "seed:h2" },
+    });
+    expect(authority.read(ordered[0]!.token)).toMatchObject({ taskId: ordered[0]!.id, writes: [{ kind: "tags" }] });
+    expect(compile?.constraints.machineTags).toEqual(["avx512"]);
+  });
+
+  it("the order's capability names the command that asked for the kernel, as the ledger has it", async () => {
+    const world = await waiting();
+    const [compile] = world.sent("compilation.blueprint.submitted");
+    const told = [...readLedgerRows(world.database)].map(entryOfRow).find(({ kind }) => kind === "command");
+    const command = told?.kind === "command" ? told.payload.command : undefined;
+    expect(command).toMatchObject({ kind: "germinate", requestId: "g" });
+    expect(authority.read(compile!.token)).toMatchObject({
+      source: `run ${runId} seed:h2`,
+      cause: { commandHash: hashJson(command, "command") },
+    });
+  });
+
+  it("K7 a result that does not keep to what was ordered is not accepted, and says which predicate", async () => {
+    const slow = await waiting();
+    await slow.compiled(setup.config.compileTimeoutMs + 1);
+    await slow.next();
+    expect(slow.sent("validation.kernel.submitted")).toEqual([]);
+    expect(slow.sent("system.events.seed").at(-1)).toMatchObject({
+      to: "DORMANT",
+      reason: expect.stringMatching(/acceptance: expected compileMs <= \d+, found \d+/),
+    });
+    const large = await waiting({ memoryBytesMax: 1 });
+    await large.compiled();
+    await large.measured();
+    await large.next();
+    expect(large.sent("system.events.seed").at(-1)).toMatchObject({
+      to: "DORMANT",
+      reason: expect.stringMatching(/acceptance: expected memoryBytes <= 1, found \d+/),
+    });
   });
 
   it("one that fails its gate, or could not be measured, is not taken and its site is under embargo", async () => {

@@ -18,6 +18,7 @@ import { Supervisor } from "../../src/supervision/supervisor.ts";
 import type { ForgeLane, LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
 import { host, laneResult, setup as plainSetup, runId } from "../machines/fixtures.ts";
 import { blueprint, hashOf, host as hostAsset, kernel, tags, temporaryDatabase, testLedger } from "../store/support.ts";
+import { identity, orders } from "../support/forge.ts";
 import { idleLane, never, runContextOf } from "./run.ts";
 import { createActorWorld, gate, idle } from "./support.ts";
 
@@ -82,6 +83,7 @@ const start = async (hold: Hold = {}) => {
       asset: kind === "kernel" ? kernel() : hostAsset,
     }),
   );
+  await urza.respond("library.tags.put", async (): Promise<ReplyOf<"library.tags.put">> => ({ kind: "stored" }));
   await urza.respond("library.tags.find", async (): Promise<ReplyOf<"library.tags.find">> => ({ found: [] }));
 
   const plans: EpochPlan[] = [];
@@ -139,13 +141,14 @@ const start = async (hold: Hold = {}) => {
         oona: idle,
         urza: idle,
         nissa: idle,
-        tezzeret: () => startTezzeret(ports, { forge, hashKey: kernelKeyHash }),
-        urabrask: () => startUrabrask(ports, { forge, config: config.validation, machine: "here" }),
+        tezzeret: () => startTezzeret(ports, { forge, hashKey: kernelKeyHash, identity: identity() }),
+        urabrask: () => startUrabrask(ports, { forge, identity: identity(), machine: "here" }),
         gate: idle,
         warden: idle,
         tamiyo: idle,
         emrakul: idle,
         letters: idle,
+        steward: idle,
       },
       bounds,
     ),
@@ -156,7 +159,8 @@ const start = async (hold: Hold = {}) => {
     runTopology(
       runId,
       {
-        kasmina: () => startKasmina(ports, run, { runs, morphogenetic: config, setup: { ...rest, config } }),
+        kasmina: () =>
+          startKasmina(ports, run, { runs, morphogenetic: config, machine: "test", orders, setup: { ...rest, config } }),
         tolaria: () => startTolaria(ports, run),
       },
       bounds,

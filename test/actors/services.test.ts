@@ -1,6 +1,6 @@
 /** Urza, Nissa, Tamiyo and the outbox, each alone on the bus in memory. */
 import { describe, expect, it } from "vitest";
-import { startNissa } from "../../src/actors/nissa.ts";
+import { createNissaMemory, startNissa } from "../../src/actors/nissa.ts";
 import { createOutbox } from "../../src/actors/outbox.ts";
 import { type PolicyMemory, startTamiyo } from "../../src/actors/tamiyo.ts";
 import { startUrza } from "../../src/actors/urza.ts";
@@ -10,66 +10,137 @@ import type { Envelope } from "../../src/contracts/envelope.ts";
 import { ServiceError } from "../../src/contracts/errors.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
 import type { InputOf } from "../../src/contracts/subjects.ts";
-import { openContentStore } from "../../src/store/content-store.ts";
+import { createDecisionStore } from "../../src/store/decision-store.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
-import { createLibrary } from "../../src/store/library.ts";
+import { kernelKeyHash } from "../../src/store/library.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { config, signal } from "../policy/fixtures.ts";
-import { blueprint, fieldReport, tags, temporaryDatabase, temporaryFolder, testLedger, transition } from "../store/support.ts";
+import {
+  blueprint,
+  fieldReport,
+  host as hostAsset,
+  kernel,
+  tags,
+  temporaryDatabase,
+  temporaryFolder,
+  testArtifacts,
+  testLedger,
+  transition,
+} from "../store/support.ts";
+import { authority, characterizeTask, compileTask, doorPorts } from "../support/forge.ts";
 import { createActorWorld, gate } from "./support.ts";
 
 describe("Urza", () => {
   const start = async () => {
     const world = createActorWorld();
-    const content = await openContentStore({ fileSystem: nodeFileSystem, folder: temporaryFolder(), fileBytesMax: 1e6 });
-    const library = createLibrary({ database: temporaryDatabase(), content, toolchain: "test" });
-    await startUrza(world.ports, library);
-    return { ...world, library, tezzeret: await world.as("tezzeret"), kasmina: await world.as("kasmina") };
+    const disk = { fileSystem: nodeFileSystem, dataDir: temporaryFolder() };
+    const { library } = await testArtifacts({ ...disk, database: temporaryDatabase() });
+    await startUrza(world.ports, library, doorPorts);
+    return { ...world, library, tolaria: await world.as("tolaria"), kasmina: await world.as("kasmina") };
   };
 
   it("stores an asset once and hands it out by its hash", async () => {
-    const { tezzeret } = await start();
-    const put = { kind: "blueprint" as const, asset: blueprint(), inputs: [], producer: "tezzeret" };
-    const stored = await tezzeret.request("library.asset.put", put);
+    const { tolaria } = await start();
+    const put = { kind: "blueprint" as const, asset: blueprint(), inputs: [], producer: "tolaria" };
+    const stored = await tolaria.request("library.asset.put", put);
     if (stored.kind !== "reply" || stored.value.kind !== "stored") throw new Error(JSON.stringify(stored));
     const { hash } = stored.value;
-    expect(await tezzeret.request("library.asset.put", put)).toMatchObject({ value: { kind: "stored", hash, existed: true } });
-    expect(await tezzeret.request("library.asset.get", { kind: "blueprint", hash })).toMatchObject({
+    expect(await tolaria.request("library.asset.put", put)).toMatchObject({ value: { kind: "stored", hash, existed: true } });
+    expect(await tolaria.request("library.asset.get", { kind: "blueprint", hash })).toMatchObject({
       value: { kind: "found", asset: blueprint() },
     });
-    expect(await tezzeret.request("library.asset.get", { kind: "kernel", hash })).toMatchObject({
+    expect(await tolaria.request("library.asset.get", { kind: "kernel", hash })).toMatchObject({
       value: { kind: "missing", reason: `no kernel with the hash ${hash}` },
     });
   });
 
   it("refuses what does not fit with the reason, and goes on", async () => {
-    const { tezzeret } = await start();
-    const outcome = await tezzeret.request("library.asset.put", { kind: "kernel", asset: { no: 1 }, inputs: [], producer: "t" });
+    const { tolaria } = await start();
+    const outcome = await tolaria.request("library.asset.put", { kind: "kernel", asset: { no: 1 }, inputs: [], producer: "t" });
     expect(outcome).toMatchObject({ kind: "reply", value: { kind: "refused", reason: expect.stringMatching(/kernel/) } });
-    expect(await tezzeret.request("library.kernel.find", { keyHash: "a".repeat(64) })).toMatchObject({
+    expect(await tolaria.request("library.asset.get", { kind: "kernel", hash: "a".repeat(64) })).toMatchObject({
       value: { kind: "missing" },
     });
   });
 
   it("keeps what a kernel was measured to be, finds it by kind, machine and tags, and keeps no problem", async () => {
-    const { as, tezzeret: _tezzeret, clock } = await start();
+    const { as, clock, tolaria } = await start();
+    const stored = await tolaria.request("library.asset.put", { kind: "kernel", asset: kernel(), inputs: [], producer: "t" });
+    if (stored.kind !== "reply" || stored.value.kind !== "stored") throw new Error(JSON.stringify(stored));
+    const kernelHash = stored.value.hash;
     const urabrask = await as("urabrask");
     const tamiyo = await as("tamiyo");
-    const tell = (characterized: KernelTags) =>
-      urabrask.publish("validation.kernel.characterized", { runId: "r-1", seedId: "seed:h1", characterized });
-    const { measured: _measured, ...bare } = tags({ kernelHash: "e".repeat(64), tags: [] });
-    await tell(tags());
-    await tell({ ...bare, problem: "the lane was lost" });
-    await clock.flush();
+    const keep = (characterized: KernelTags) => {
+      const ofKernel = { kernelHash, keyHash: kernelKeyHash(kernel().key) };
+      const { token } = characterizeTask(clock.nowMs(), 60_000, {}, ofKernel);
+      return urabrask.request("library.tags.put", { characterized, token });
+    };
+    const { measured: _measured, ...bare } = tags({ kernelHash, tags: [] });
+    // It is the library's word which kernel the task is about, not that of whoever measured one.
+    expect(await keep(tags({ kernelHash: "e".repeat(64) }))).toMatchObject({
+      value: { kind: "refused", code: "other_artifact" },
+    });
     const find = async (query: InputOf<"library.tags.find">) => {
       const outcome = await tamiyo.request("library.tags.find", query);
       return outcome.kind === "reply" ? outcome.value.found : outcome;
     };
-    expect(await find({})).toEqual([tags()]);
-    expect(await find({ kind: "dense", machine: "here", tags: ["stable", "fast"] })).toEqual([tags()]);
+    expect(await keep({ ...bare, problem: "the lane was lost" })).toMatchObject({ value: { kind: "stored" } });
+    expect(await find({})).toEqual([]);
+    const known = tags({ kernelHash });
+    expect(await keep(known)).toMatchObject({ value: { kind: "stored" } });
+    expect(await find({})).toEqual([known]);
+    expect(await find({ kind: "dense", machine: "here", tags: ["stable", "fast"] })).toEqual([known]);
     expect(await find({ tags: ["stable", "heavy"] })).toEqual([]);
     expect(await find({ machine: "there" })).toEqual([]);
     expect(await find({ kernelHash: "e".repeat(64) })).toEqual([]);
+  });
+
+  it("Z1 whoever works on a task gets and writes what the task names, and nothing else", async () => {
+    const { as, clock, tolaria } = await start();
+    const tezzeret = await as("tezzeret");
+    const forge = await as("forge");
+    const { token, goal } = compileTask(clock.nowMs());
+    const { keyHash } = goal;
+    const put = (asset: unknown, kind: "blueprint" | "kernel" | "host", opened?: string) =>
+      forge.request("library.asset.put", {
+        kind,
+        asset,
+        inputs: [],
+        producer: "tezzeret",
+        ...(opened === undefined ? {} : { token: opened }),
+      });
+    const refused = (code: string) => ({ kind: "reply", value: { kind: "refused", code } });
+    expect(await put(kernel(), "kernel")).toMatchObject(refused("no_token"));
+    expect(await put(kernel(), "kernel", `${token}A`)).toMatchObject(refused("forged_token"));
+    const others = kernel({ key: { ...kernel().key, seedId: "seed:h9" } });
+    expect(await put(others, "kernel", token)).toMatchObject(refused("other_artifact"));
+    expect(await put({ ...blueprint(), request: { ...blueprint().request, hiddenWidth: 5 } }, "blueprint", token)).toMatchObject(
+      refused("other_artifact"),
+    );
+    expect(await put({ key: 1 }, "kernel", token)).toMatchObject(refused("other_artifact"));
+    expect(await put(hostAsset, "host", token)).toMatchObject(refused("other_artifact"));
+    expect(await put(blueprint(), "blueprint", token)).toMatchObject({ value: { kind: "stored" } });
+    const stored = await put(kernel(), "kernel", token);
+    if (stored.kind !== "reply" || stored.value.kind !== "stored") throw new Error(JSON.stringify(stored));
+
+    // Its own kernel it may have again; another's only with that task's word.
+    const { hash } = stored.value;
+    const get = (hash: string, opened: string) => tezzeret.request("library.asset.get", { kind: "kernel", hash, token: opened });
+    expect(await get(hash, token)).toMatchObject({ value: { kind: "found", hash } });
+    const elsewhere = await tolaria.request("library.asset.put", { kind: "kernel", asset: others, inputs: [], producer: "t" });
+    if (elsewhere.kind !== "reply" || elsewhere.value.kind !== "stored") throw new Error(JSON.stringify(elsewhere));
+    expect(await get(elsewhere.value.hash, token)).toMatchObject(refused("other_artifact"));
+    expect(await tezzeret.request("library.kernel.find", { keyHash, token })).toMatchObject({ value: { kind: "found", hash } });
+    expect(await tezzeret.request("library.kernel.find", { keyHash: "0".repeat(64), token })).toMatchObject(
+      refused("other_artifact"),
+    );
+    expect(await forge.request("library.tags.find", { kernelHash: hash, token })).toMatchObject({
+      value: { found: [], refused: { code: "other_subject" } },
+    });
+    expect(await forge.request("library.tags.put", { characterized: tags(), token })).toMatchObject(refused("other_subject"));
+    await clock.advance(120_000);
+    expect(await get(hash, token)).toMatchObject(refused("expired_token"));
+    expect(authority.read(token)?.taskId).toMatch(/^compile-/);
   });
 
   it("keeps a field report once, however often it comes", async () => {
@@ -89,6 +160,9 @@ describe("Nissa", () => {
       sink: { append },
       watch: ({ subject }) => shown.push(subject),
       performance: () => ({ atMs: 1, breakers: [], queues: [] }),
+      health: () => ({ atMs: 1, live: true, ready: true, reasons: [], actors: [] }),
+      memory: createNissaMemory(),
+      decisions: createDecisionStore(temporaryDatabase()),
     });
     return { ...world, child, shown, kasmina: await world.as("kasmina"), tolaria: await world.as("tolaria") };
   };

@@ -3,7 +3,7 @@ import type { ActorPorts } from "../../src/actors/shell.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { BreakerConfig, RetryConfig } from "../../src/contracts/config-calls.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
-import type { ActorName, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
+import type { PayloadOf, Principal, SubjectName } from "../../src/contracts/subjects.ts";
 import { createResilience } from "../../src/resilience/resilience.ts";
 import type { RunningChild } from "../../src/supervision/spec.ts";
 import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
@@ -14,7 +14,7 @@ export interface ActorWorld {
   readonly broker: MemoryBroker;
   readonly ports: ActorPorts;
   readonly deadLetters: string[];
-  as(name: ActorName): Promise<Bus>;
+  as(name: Principal): Promise<Bus>;
   /** Payloads that were sent on a subject. */
   sent<S extends SubjectName>(subject: S): PayloadOf<S>[];
 }

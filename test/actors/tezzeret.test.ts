@@ -3,9 +3,11 @@ import { describe, expect, it } from "vitest";
 import { startTezzeret } from "../../src/actors/tezzeret.ts";
 import { ServiceError } from "../../src/contracts/errors.ts";
 import type { ReplyOf } from "../../src/contracts/subjects.ts";
+import type { CompileTask } from "../../src/contracts/work.ts";
 import { kernelKeyHash } from "../../src/store/library.ts";
 import type { ForgeLane } from "../../src/workers/lane.ts";
-import { blueprint, hashOf, host, kernel, kernelKey } from "../store/support.ts";
+import { blueprint, hashOf, host, kernel } from "../store/support.ts";
+import { compileTask, identity } from "../support/forge.ts";
 import { createActorWorld } from "./support.ts";
 
 interface LibraryScript {
@@ -44,11 +46,14 @@ const start = async (compile: ForgeLane["compile"], { known = false, host: hasHo
     warm: idle,
     destroy: async () => undefined,
   };
-  const child = await startTezzeret(world.ports, { forge, hashKey: kernelKeyHash });
+  const child = await startTezzeret(world.ports, { forge, hashKey: kernelKeyHash, identity: identity() });
   const kasmina = await world.as("kasmina");
-  const submit = async (deadlineMs = 60_000, advanceMs = 1_000): Promise<void> => {
-    const deadlineAtMs = world.clock.nowMs() + deadlineMs;
-    await kasmina.publish("compilation.blueprint.submitted", { runId: "r-1", seedId: "seed:h1", key: kernelKey(), deadlineAtMs });
+  const submit = async (deadlineMs = 60_000, advanceMs = 1_000, over: Partial<CompileTask> = {}): Promise<void> => {
+    await kasmina.publish("compilation.blueprint.submitted", {
+      ...compileTask(world.clock.nowMs(), Math.max(1, deadlineMs)),
+      deadlineAtMs: world.clock.nowMs() + deadlineMs,
+      ...over,
+    });
     await world.clock.advance(advanceMs);
   };
   return { ...world, child, submit, puts, compiled: () => compiled, told: () => world.sent("compilation.kernel.ready") };
@@ -134,8 +139,37 @@ describe("Tezzeret", () => {
     await startTezzeret(world.ports, {
       forge: { compile: done, characterize: idle, warm: idle, destroy: async () => undefined },
       hashKey: kernelKeyHash,
+      identity: identity(),
     });
     await world.clock.advance(5_000);
     expect(world.told()).toMatchObject([{ kind: "ready" }]);
+  });
+
+  it.each([
+    {
+      what: "another engine's version",
+      constraints: { engineVersion: "2" },
+      reason: /engine native 2, here has native 1, native 1.0.0/,
+    },
+    {
+      what: "a word that the machine does not have",
+      constraints: { machineTags: ["gpu"] },
+      reason: /asks for gpu, here is not tagged/,
+    },
+  ])("T3 a task for $what is left to others; at the bound it is told as failed", async ({ constraints, reason }) => {
+    const world = await start(done);
+    await world.submit(600_000, 100, { constraints: { ...compileTask(0).constraints, ...constraints } });
+    expect(world.told()).toEqual([]);
+    await world.clock.advance(60_000);
+    expect(world.compiled()).toBe(0);
+    expect(world.told()).toMatchObject([{ kind: "failed", reason: expect.stringMatching(reason) }]);
+  });
+
+  it("T3 a task for a named node is that node's alone", async () => {
+    const world = await start(done);
+    await world.submit(60_000, 1_000, { assignee: "elsewhere" });
+    expect(world.compiled()).toBe(0);
+    await world.submit(60_000, 60_000, { assignee: "here" });
+    expect(world.compiled()).toBe(1);
   });
 });

@@ -27,9 +27,11 @@ const starters = {
   urabrask: idle,
   gate: idle,
   warden: idle,
+  http: idle,
   tamiyo: idle,
   emrakul: idle,
   letters: idle,
+  steward: idle,
 };
 
 const build = async (): Promise<SupervisorTree> => {

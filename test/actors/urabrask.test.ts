@@ -2,21 +2,21 @@
 import { describe, expect, it } from "vitest";
 import { startUrabrask } from "../../src/actors/urabrask.ts";
 import type { KernelTags } from "../../src/contracts/characterization.ts";
-import { ValidationConfig } from "../../src/contracts/config-validation.ts";
 import { ServiceError } from "../../src/contracts/errors.ts";
 import type { ReplyOf } from "../../src/contracts/subjects.ts";
+import type { CapabilityRefusal, CharacterizeTask } from "../../src/contracts/work.ts";
 import type { ForgeLane } from "../../src/workers/lane.ts";
 import { hashOf, host, kernel, kernelKey, tags } from "../store/support.ts";
+import { characterizeTask, identity } from "../support/forge.ts";
 import { createActorWorld } from "./support.ts";
 
-const config = ValidationConfig.parse({ timeoutMs: 2_000 });
 const never = async (): Promise<never> => {
   throw new Error("not asked for in this test");
 };
 
 const start = async (
   characterize: ForgeLane["characterize"],
-  { known = [], hasHost = true }: { known?: KernelTags[]; hasHost?: boolean } = {},
+  { known = [], hasHost = true, refusal }: { known?: KernelTags[]; hasHost?: boolean; refusal?: CapabilityRefusal } = {},
 ) => {
   const world = createActorWorld();
   const urza = await world.as("urza");
@@ -27,8 +27,14 @@ const start = async (
     }),
   );
   await urza.respond("library.asset.get", async ({ kind, hash }): Promise<ReplyOf<"library.asset.get">> => {
+    if (refusal !== undefined) return refusal;
     if (kind === "kernel") return { kind: "found", hash, asset: kernel() };
     return hasHost ? { kind: "found", hash, asset: host } : { kind: "missing", reason: "no such host" };
+  });
+  const stored: KernelTags[] = [];
+  await urza.respond("library.tags.put", async ({ characterized }): Promise<ReplyOf<"library.tags.put">> => {
+    stored.push(characterized);
+    return { kind: "stored" };
   });
   let measured = 0;
   const forge: ForgeLane = {
@@ -40,21 +46,11 @@ const start = async (
     },
     destroy: async () => undefined,
   };
-  const own = { forge, config, machine: "here" };
+  const own = { forge, identity: identity(), machine: "here" };
   const child = await startUrabrask(world.ports, own);
-  const tezzeret = await world.as("tezzeret");
-  const announce = async (): Promise<void> => {
-    await tezzeret.publish("compilation.kernel.ready", {
-      kind: "ready",
-      runId: "r-1",
-      seedId: "seed:h1",
-      keyHash: hashOf("1"),
-      kernelHash: hashOf("d"),
-      blueprintHash: hashOf("b"),
-      parameters: 3,
-      flops: {},
-      compileMs: 1,
-    });
+  const kasmina = await world.as("kasmina");
+  const announce = async (over: Partial<CharacterizeTask> = {}): Promise<void> => {
+    await kasmina.publish("validation.kernel.submitted", { ...characterizeTask(world.clock.nowMs(), 2_000), ...over });
     await world.clock.advance(500);
   };
   return {
@@ -62,7 +58,7 @@ const start = async (
     own,
     child,
     announce,
-    tezzeret,
+    stored: () => stored,
     measured: () => measured,
     told: () => world.sent("validation.kernel.characterized").map(({ characterized }) => characterized),
   };
@@ -143,12 +139,33 @@ describe("Urabrask", () => {
     expect(world.told()).toMatchObject([{ kernelHash: hashOf("d"), tags: expect.arrayContaining(["stable"]) }]);
   });
 
-  it("a compilation that failed is nothing to measure", async () => {
+  it("what she measured lies in the library before it is told; what has a problem does not", async () => {
     const world = await start(done);
-    const failed = { kind: "failed" as const, runId: "r-1", seedId: "seed:h1", keyHash: hashOf("1"), reason: "no" };
-    await world.tezzeret.publish("compilation.kernel.ready", failed);
-    await world.clock.advance(500);
-    expect(world.measured()).toBe(0);
+    await world.announce();
+    expect(world.stored()).toEqual(world.told());
+    const broken = await start(async () => ({ kind: "lost", reason: "out of memory" }));
+    await broken.announce();
+    expect(broken.stored()).toEqual([]);
+  });
+
+  it("U4 a task whose token opens nothing any more is given up, and she stays up", async () => {
+    const code = "expired_token" as const;
+    const world = await start(done, { refusal: { kind: "refused", code, reason: "it was good until yesterday" } });
+    await world.announce();
+    await world.announce();
     expect(world.told()).toEqual([]);
+    expect(world.measured()).toBe(0);
+  });
+
+  it("U5 a task for another engine is left to others; at the bound it is told with that problem", async () => {
+    const world = await start(done);
+    const { constraints } = characterizeTask(0);
+    await world.announce({ constraints: { ...constraints, engineVersion: "2" } });
+    expect(world.told()).toEqual([]);
+    await world.clock.advance(60_000);
+    expect(world.measured()).toBe(0);
+    expect(world.told()).toMatchObject([
+      { tags: [], problem: expect.stringMatching(/engine native 2, here has native 1, native 1.0.0/) },
+    ]);
   });
 });

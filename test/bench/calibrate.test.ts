@@ -1,8 +1,18 @@
 /** The fits behind the calibration, on points whose constants are known, and one short run of the whole. */
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { calibrate, calibrationTable, fitConfidence, fitForecast, trialsOfJob } from "../../bench/calibrate.ts";
+import { calibrate, calibrationTable } from "../../bench/calibrate.ts";
+import { calibratedFile, calibratedText } from "../../bench/calibrated-file.ts";
+import { fitConfidence, fitForecast, trialsOfJob } from "../../bench/fit-policy.ts";
 import { quickEffort } from "../../bench/growth-hosts.ts";
+import { calibrated } from "../../src/contracts/calibrated.ts";
+import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import { createRandom } from "../../src/graph/random.ts";
+import { blocksPerBatch } from "../../src/growth/signals/blocks.ts";
+import { calibration } from "../../src/policy/calibration.ts";
 import { resultOf } from "../experiment/fixture.ts";
 
 describe("calibration", () => {
@@ -64,12 +74,45 @@ describe("calibration", () => {
     expect(trialsOfJob(job, 2)).toEqual([{ gap: 0.1, validationLoss: 0.8, gain: 0.3, judged: true, kept: true }]);
   });
 
-  it("runs on one damaged host and one whole one", async () => {
-    const lines: string[] = [];
-    const effort = { ...quickEffort, trainSamples: 3000, epochs: 16 };
-    const fit = await calibrate({ hosts: 1, effort, gapFloor: 0.01, onHost: (line) => lines.push(line) });
-    expect([fit.hosts, lines.length]).toEqual([2, 2]);
-    expect(fit.layers.some(({ damaged }) => damaged)).toBe(true);
-    expect(calibrationTable(fit)).toContain("logOddsAtOne");
+  it("runs on one damaged host and one whole one, and does not measure again what it kept", async () => {
+    const out = mkdtempSync(join(tmpdir(), "esper-calibration-"));
+    try {
+      const effort = { ...quickEffort, trainSamples: 3000, epochs: 16 };
+      const lines: string[] = [];
+      const only = ["trigger", "confidence", "forecast"] as const;
+      const fit = await calibrate({ hosts: 1, only, effort, out, onHost: (line) => lines.push(line) });
+      expect(fit.hosts).toEqual({ damaged: 1, whole: 1 });
+      expect(lines).toHaveLength(4);
+      expect(fit.toTheEnd).toEqual({ whole: 1, germinated: 0 });
+      expect(fit.trigger?.score).toMatchObject({ damaged: 1, whole: 1, falseAlarms: 0 });
+      expect(fit.layers).toBeGreaterThanOrEqual(1);
+      for (const name of ["gapMin", "logOddsAtOne", "logGainSd"]) expect(calibrationTable(fit)).toContain(`| ${name} |`);
+      const kept = ["checks.jsonl", "grown.jsonl"].map((file) => readFileSync(join(out, file), "utf8"));
+      expect(kept.map((text) => text.split("\n").length - 1)).toEqual([2, 2]);
+      expect(await calibrate({ hosts: 1, only, effort, out, onHost: () => undefined })).toEqual(fit);
+      expect(["checks.jsonl", "grown.jsonl"].map((file) => readFileSync(join(out, file), "utf8"))).toEqual(kept);
+    } finally {
+      rmSync(out, { recursive: true, force: true });
+    }
   }, 60_000);
+});
+
+describe("the constants that ship", () => {
+  it("are those of the file that the calibration writes", () => {
+    expect(readFileSync(calibratedFile, "utf8")).toBe(calibratedText(calibrated));
+    expect(MorphogeneticConfig.parse({}).trigger).toMatchObject(calibrated.trigger);
+    expect(calibration).toMatchObject({ confidence: calibrated.confidence, forecast: calibrated.forecast });
+    for (const said of Object.values(calibrated.provenance)) expect(said).toMatch(/random seeds from 1001 on/);
+  });
+
+  it("the bound's width is Student's one-sided 95 % quantile with a degree of freedom less than there are blocks", () => {
+    const { boundErrors } = MorphogeneticConfig.parse({}).trigger;
+    const freedom = blocksPerBatch - 1;
+    const density = (t: number): number => (1 + (t * t) / freedom) ** (-(freedom + 1) / 2);
+    const area = (from: number, to: number): number => {
+      const step = (to - from) / 20_000;
+      return Array.from({ length: 20_000 }, (_, index) => step * density(from + (index + 0.5) * step)).reduce((a, b) => a + b, 0);
+    };
+    expect(area(-200, boundErrors) / area(-200, 200)).toBeCloseTo(0.95, 3);
+  });
 });

@@ -1,14 +1,7 @@
 /** The comparison of the signals: its statistics on hosts whose figures are known, and one damaged and one whole host trained for it. */
 import { expect, test } from "vitest";
-import {
-  areaUnderCurve,
-  benchSignals,
-  compareSignals,
-  type HostChecks,
-  type SignalName,
-  signalNames,
-  signalsTable,
-} from "../../bench/signals.ts";
+import type { HostChecks } from "../../bench/host-checks.ts";
+import { areaUnderCurve, benchSignals, compareSignals, type SignalName, signalNames, signalsTable } from "../../bench/signals.ts";
 import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import type { LayerSignal } from "../../src/contracts/signal.ts";
 

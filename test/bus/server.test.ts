@@ -87,6 +87,16 @@ describe("finding nats-server", () => {
 });
 
 describe("starting and stopping", () => {
+  it("listens where it is told, and is reached by the node itself on loopback", async () => {
+    const dataDir = await folder();
+    const oona = await startOona({ ...ports, config: { ...embedded, host: "0.0.0.0" }, dataDir, payloadBytesMax: 65_536 });
+    cleanups.push(() => oona.stop());
+    expect(oona.url).toMatch(/^nats:\/\/127\.0\.0\.1:\d+$/);
+    expect(await readFile(join(dataDir, "nats", "nats-server.conf"), "utf8")).toContain('host: "0.0.0.0"\n');
+    const bus = await oona.connect("nissa");
+    await bus.close();
+  });
+
   it("N1 a taken port is named, with what may hold it, and no process or record is left", async () => {
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(0, "127.0.0.1", resolve));

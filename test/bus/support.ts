@@ -12,7 +12,13 @@ export const quietLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, 
 export const clock = createSystemClock();
 export const ports: BusPorts = { clock, entropy: createSystemEntropy(), log: quietLog };
 
-export const embedded = { mode: "embedded", port: -1, memoryBytesMax: 16_777_216, storageBytesMax: 67_108_864 } as const;
+export const embedded = {
+  mode: "embedded",
+  host: "127.0.0.1",
+  port: -1,
+  memoryBytesMax: 16_777_216,
+  storageBytesMax: 67_108_864,
+} as const;
 
 export const temporaryFolder = async (): Promise<{ readonly path: string; remove(): Promise<void> }> => {
   const path = await mkdtemp(join(tmpdir(), "esper-bus-"));
@@ -82,6 +88,7 @@ export const progress = (step: number): InputOf<"telemetry.run.progress"> => ({
 
 export const outcomeFailed = (reason: string): InputOf<"compilation.kernel.ready"> => ({
   kind: "failed",
+  taskId: "task-1",
   keyHash: "0".repeat(64),
   runId: "r-1",
   seedId: "seed:h2",

@@ -1,22 +1,30 @@
 /** `esper dlq` against a real bus with the real desk, and an actor that fails until it is told not to. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startDeadLetters } from "../../src/actors/dead-letters.ts";
+import { startGate } from "../../src/actors/gate.ts";
+import type { ActorPorts } from "../../src/actors/shell.ts";
+import { startWarden } from "../../src/actors/warden.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { runCommandLine } from "../../src/cli/program.ts";
+import { ControlConfig } from "../../src/contracts/config.ts";
 import { BreakerConfig, RetryConfig } from "../../src/contracts/config-calls.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
 import { createLetterTeller } from "../../src/node/dead-letters.ts";
 import { createResilience } from "../../src/resilience/resilience.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { createDeadLetterStore } from "../../src/store/dead-letters.ts";
+import { createGateStore } from "../../src/store/gate-store.ts";
 import { migrations } from "../../src/store/migrations.ts";
+import { createRunStore } from "../../src/store/sqlite-run-store.ts";
+import { createWardenStore } from "../../src/store/warden-store.ts";
 import type { RunningChild } from "../../src/supervision/spec.ts";
 import { clock, startTestServer, type TestServer, until } from "../bus/support.ts";
+import { testLedger } from "../store/support.ts";
 import { createTestContext } from "./context.ts";
 import { report } from "./samples.ts";
 
 let server: TestServer;
-let desk: RunningChild;
+const children: RunningChild[] = [];
 const buses: Bus[] = [];
 const database = openDatabase({ file: ":memory:", migrations, busyTimeoutMs: 100 });
 const letters = createDeadLetterStore({ database, lettersMax: 100 });
@@ -44,21 +52,28 @@ beforeAll(async () => {
   supervisor = await server.oona.connect("supervisor");
   const [tolaria, nissa] = [await server.oona.connect("tolaria"), await server.oona.connect("nissa")];
   buses.push(tolaria, nissa, supervisor);
-  desk = await startDeadLetters(
-    {
-      connect: (name) => server.oona.connect(name),
+  const ports: ActorPorts = {
+    connect: (name) => server.oona.connect(name),
+    clock,
+    log: silentLog,
+    mailboxMessagesMax: 100,
+    resilience: createResilience({
+      breaker: BreakerConfig.parse({}),
+      retry: RetryConfig.parse({}),
       clock,
-      log: silentLog,
-      mailboxMessagesMax: 100,
-      resilience: createResilience({
-        breaker: BreakerConfig.parse({}),
-        retry: RetryConfig.parse({}),
-        clock,
-        uniform: () => 0.5,
-      }),
-      onDeadLetter: () => undefined,
-    },
-    letters,
+      uniform: () => 0.5,
+    }),
+    onDeadLetter: () => undefined,
+  };
+  const control = ControlConfig.parse({});
+  const ledger = testLedger(database);
+  const runs = createRunStore({ database, ledger, idempotencyMs: 300_000, outboxMessagesMax: 1_000, boundariesMax: 4 });
+  const windows = createGateStore({ database, loginsMax: 100 });
+  const store = createWardenStore({ database });
+  children.push(
+    await startDeadLetters(ports, letters),
+    await startGate(ports, { runs, windows, control, requestTimeoutMs: 5_000 }),
+    await startWarden(ports, { store, control, rememberedMs: 300_000, learnedAt: new Map() }),
   );
   await nissa.subscribe("system.events.run", (_, { id }) => {
     if (broken) throw new Error("the\u001b[31m disk is full");
@@ -66,7 +81,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await desk.stop("the test ends");
+  for (const child of children) await child.stop("the test ends");
   for (const bus of buses) await bus.close();
   await server.stop();
   database.close();
@@ -151,11 +166,11 @@ describe("esper dlq", () => {
       });
   });
 
-  test("wrong arguments end with 2, a role that may not with 5", async () => {
+  test("wrong arguments end with 2, a role that may not with 7", async () => {
     for (const args of [[], ["list", "--limit", "501"], ["show", "x"], ["retry"], ["retry", "0"]])
       expect((await call("dlq", ...args)).exitCode, args.join(" ")).toBe(2);
-    const { exitCode, err } = await call("dlq", "drop", "1", "--as", "observer");
-    expect([exitCode, err]).toEqual([5, expect.stringContaining("observer may not publish on control.dead_letters")]);
+    const { exitCode, out } = await call("dlq", "drop", "1", "--as", "observer");
+    expect([exitCode, out]).toEqual([7, expect.stringContaining("refused (forbidden): dead_letter is for admin, operator")]);
     expect((await call("dlq", "list", "--as", "observer")).exitCode).toBe(0);
   });
 });

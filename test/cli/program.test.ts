@@ -101,7 +101,9 @@ describe("wrong arguments end with 2 and say what to do", () => {
       /arms\[1\]: expected no-growth or grown or healthy, found "helthy", did you mean healthy\? \(from --arms\)/,
     ],
     [["machines", "sed"], /expected one of seed, .*, got "sed"; did you mean seed\?/],
-    [["machines", "--format", "xml"], /expected --format text or json, got "xml"/],
+    [["machines", "--format", "scml"], /expected --format one of text, json, svg, .*, got "scml"; did you mean scxml\?/],
+    [["machines", "--format", "svg"], /expected the name of a machine before --format svg, got none; one of seed, /],
+    [["machines", "seed", "--theme", "dark"], /expected --theme with --format svg, got it with text/],
     [
       ["start", "--config", "configs/experiment-tiny.yaml"],
       /hosts: unknown key[\s\S]*this is an experiment: run it with `esper experiment/,

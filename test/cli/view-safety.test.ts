@@ -36,7 +36,7 @@ describe("an escalation", () => {
 describe("a characterisation", () => {
   const message = (payload: typeof characterized): ViewMessage => ({
     subject: "validation.kernel.characterized",
-    payload: { runId: "r-1", seedId: "seed:h2", characterized: payload },
+    payload: { taskId: "task-1", runId: "r-1", seedId: "seed:h2", characterized: payload },
   });
 
   it("shows the tags, the numbers when asked for, and a problem as one", () => {

@@ -19,7 +19,7 @@ test("a row names key, value, default and description", () => {
     "| `optimization.epochs` | number > 0 and ≤ 10000 | `5` | Passes over the training data that the FLOPs budget of every arm is worth. |",
   );
   expect(table).toContain(
-    "| `services.nats.url` | text | none | Only with `mode: external`. For example nats://127.0.0.1:4222. |",
+    "| `services.nats.url` | text | none | Only with `mode: external`. For example nats://127.0.0.1:4222; left out, `connection` tells it. |",
   );
 });
 

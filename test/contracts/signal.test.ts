@@ -1,10 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import { gapLower, LayerSignal, rivalOf, severityOf, worstLayer } from "../../src/contracts/signal.ts";
-import { gapAtOne, layer } from "../policy/fixtures.ts";
+import { config, gapAtOne, layer } from "../policy/fixtures.ts";
 
-const { trigger } = MorphogeneticConfig.parse({});
+const { trigger } = config;
 const finite = fc.double({ min: -1, max: 1, noNaN: true });
 
 describe("severity", () => {
@@ -16,6 +15,16 @@ describe("severity", () => {
     expect(severityOf(layer("h1", 0.02, { explainedIn: 0.02 }), trigger)).toBeLessThan(1);
     expect(severityOf(layer("h1", 0.3, { explainedIn: -0.1 }), trigger)).toBe(0);
     expect(gapLower(layer("h1", 0.2, { gapError: 0.1 }), trigger)).toBeCloseTo(0.2 - 0.1 * trigger.boundErrors, 12);
+  });
+
+  test("what gap and dimensions agree in counts by its weight", () => {
+    const both = layer("h1", gapAtOne, { dimensionsIn: 16, dimensionsOut: 2 });
+    const at = (agreementWeight: number) => severityOf(both, { ...trigger, agreementWeight }) ?? Number.NaN;
+    const lower = gapLower(both, trigger) / trigger.gapMin;
+    expect(at(1) - at(0)).toBeCloseTo(lower, 9);
+    expect(at(0.5) - at(0)).toBeCloseTo(0.5 * lower, 9);
+    // Where one of them says nothing there is nothing to agree in.
+    expect(severityOf(layer("h1", gapAtOne), { ...trigger, agreementWeight: 16 })).toBeCloseTo(1, 9);
   });
 
   test("few dimensions count where they are lost, not where they arrive lost", () => {

@@ -141,14 +141,18 @@ describe("README", () => {
     expect(output).toContain("FINE_TUNING → FOSSILIZED");
   }, 120_000);
 
-  it("the tour: a second terminal steers a running node", async () => {
-    const node = start("esper train --model mlp --dataset mnist --epochs 500 --arms grown", folder);
+  const untilItAnswers = async (): Promise<void> => {
     for (let tries = 0; ; tries += 1) {
       const { code } = await run("esper ctl status --json", folder);
-      if (code === 0) break;
-      expect(tries, "the node never answered").toBeLessThan(60);
+      if (code === 0) return;
+      expect(tries, "the node never answered").toBeLessThan(120);
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
+  };
+
+  it("the tour: a second terminal steers a running node", async () => {
+    const node = start("esper train --model mlp --dataset mnist --epochs 500 --arms grown", folder);
+    await untilItAnswers();
     await type("esper status");
     const status = JSON.parse((await type("esper ctl status --json")).output) as { kind: string };
     expect(status.kind).toBe("status");
@@ -164,9 +168,12 @@ describe("README", () => {
     expect((await type("esper ctl pin --target h1")).output).toContain("accepted");
     expect((await type("esper ctl budget")).output).toContain("parameters");
     expect((await type("esper performance")).output).toMatch(/closed/i);
+    expect((await type("esper services")).output).toContain("tezzeret");
     expect((await type("esper dlq list")).output).toMatch(/no dead letters/);
     await type("esper ctl stop");
     expect((await node.ended).code).toBe(0);
+    expect((await type("esper artifacts list")).output).toContain("checkpoint");
+    await type("esper artifacts verify");
     expect((await type("esper ledger verify")).output).toContain("intact");
     expect((await type("esper ledger show --kind command")).output).toContain("pin");
     await type("esper ledger export --out ledger.jsonl");
@@ -191,9 +198,66 @@ describe("README", () => {
 
   it("the tour: machines", async () => {
     expect((await type("esper machines seed")).output).toContain("FOSSILIZED");
-    const { output } = await type("esper machines --format json");
-    expect(Object.keys(JSON.parse(output) as object).length).toBeGreaterThan(0);
+    await type("esper machines seed --format svg --theme dark --out seed.svg");
+    expect(await readFile(join(folder, "seed.svg"), "utf8")).toContain("FOSSILIZED");
+    expect((await type("esper machines run --format mermaid")).output).toContain("stateDiagram-v2");
+    expect((await type("esper machines topology")).output).toContain("kasmina");
   });
+
+  it("the page: a node serves it, a recorded run opens without one, and a token can be had", async () => {
+    await type("esper start --config configs/debug.yaml --open");
+    tried.add("esper visualize --open");
+    const page = start("esper visualize --open", folder);
+    const url = await page.said(/http:\/\/127\.0\.0\.1:\d+/);
+    const answer = await fetch(new URL("/", url));
+    expect([answer.status, answer.headers.get("content-security-policy")]).toEqual([
+      200,
+      expect.stringContaining("default-src 'self'"),
+    ]);
+    expect(await answer.text()).toContain("<script");
+    page.child.kill("SIGINT");
+    expect((await page.ended).code).toBe(0);
+    expect((await type("esper token --role operator")).output).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/m);
+  }, 240_000);
+
+  it("a node that stays: tables, policy, a further run, its end", async () => {
+    const line = "esper start --config configs/debug.yaml --stay";
+    tried.add(line);
+    const node = start(line, folder);
+    await untilItAnswers();
+    expect((await type("esper seeds")).output).toContain("h2");
+    await type("esper layers");
+    await type("esper decisions --since 1");
+    await type("esper kernels");
+    await type("esper escalations");
+    expect((await type("esper ctl policy")).output).toMatch(/[0-9a-f]{12}/);
+    expect((await type("esper ctl start --config configs/debug.yaml")).code).toBe(0);
+    await type("esper ctl shutdown");
+    expect((await node.ended).code).toBe(0);
+  }, 240_000);
+
+  it("the HTTP API, line by line", async () => {
+    const node = start("esper train --model mlp --dataset mnist --epochs 500 --arms grown", folder);
+    await untilItAnswers();
+    const { http } = JSON.parse(await readFile(join(folder, ".esper", "operator.json"), "utf8")) as { http: string };
+    const token = /^[\w-]+\.[\w-]+\.[\w-]+$/m.exec((await type("esper token --role operator --for 8h")).output)![0];
+    const asked = commands.filter((command) => command.startsWith("curl "));
+    expect(asked.length).toBeGreaterThan(8);
+    const answers = new Map<string, string>();
+    for (const line of asked) {
+      const { output } = await type(line, line.replace("TOKEN", token).replace("http://127.0.0.1:8770", http));
+      answers.set(line.split("8770")[1]!, output);
+    }
+    expect(JSON.parse(answers.get("/status")!)).toMatchObject({ kind: "status" });
+    expect(JSON.parse(answers.get("/seeds/h2/germinate")!)).toMatchObject({ kind: "accepted" });
+    expect(answers.get("/metrics")).toContain("# TYPE");
+    await run("esper ctl stop", folder);
+    expect((await node.ended).code).toBe(0);
+    await type("esper openapi --out openapi.json");
+    expect(JSON.parse(await readFile(join(folder, "openapi.json"), "utf8"))).toMatchObject({
+      openapi: expect.stringMatching(/^3\.1/),
+    });
+  }, 240_000);
 
   it("leaves no command of the README untried", () => {
     expect(commands.filter((line) => !tried.has(line))).toEqual([]);

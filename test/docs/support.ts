@@ -21,7 +21,14 @@ export interface Ended {
 export const children = new Set<ChildProcess>();
 
 /** Runs a line in `folder`. `esper` stands for the built command line, as the README says. */
-export const start = (line: string, folder: string): { child: ChildProcess; ended: Promise<Ended> } => {
+export interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** The first text of the output that fits; rejects when the process ends without it. */
+  said(pattern: RegExp): Promise<string>;
+}
+
+export const start = (line: string, folder: string): Started => {
   const [name, ...args] = line.split(" ");
   if (name !== "esper" && name !== "node") throw new Error(`expected a line that begins with esper or node, got ${line}`);
   const child = spawn(process.execPath, name === "esper" ? [join(root, "dist/main.js"), ...args] : args, {
@@ -37,10 +44,42 @@ export const start = (line: string, folder: string): { child: ChildProcess; ende
       resolve({ code: code ?? -1, output });
     }),
   );
-  return { child, ended };
+  const said = (pattern: RegExp): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const [found] = pattern.exec(output) ?? [];
+        if (found !== undefined) resolve(found);
+      };
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", look);
+      void ended.then(() => reject(new Error(`expected ${pattern}, got ${output}`)));
+      look();
+    });
+  return { child, ended, said };
 };
 
-export const run = (line: string, folder: string): Promise<Ended> => start(line, folder).ended;
+export const run = (line: string, folder: string): Promise<Ended> =>
+  line.startsWith("curl ") ? fetchAs(line) : start(line, folder).ended;
+
+/** What `curl -s` of this line would ask, asked by Node itself: a machine may have no curl. The code is 0 where a server answered without an error. */
+const fetchAs = async (line: string): Promise<Ended> => {
+  const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+    ([, double, single, plain]) => double ?? single ?? plain ?? "",
+  );
+  const headers: [string, string][] = [];
+  let url = "";
+  let body: string | undefined;
+  for (let at = 1; at < words.length; at += 1) {
+    const word = words[at]!;
+    if (word === "-s") continue;
+    if (word === "-H") {
+      const [name, ...value] = words[++at]!.split(": ");
+      headers.push([name!, value.join(": ")]);
+    } else if (word === "-d") body = words[++at]!;
+    else url = word;
+  }
+  const answer = await fetch(url, { headers, ...(body === undefined ? {} : { method: "POST", body }) });
+  return { code: answer.ok ? 0 : answer.status, output: await answer.text() };
+};
 
 /** Points on the arms of a spiral, as the example has them: a problem that a layer of one unit cannot pass on. */
 export const spiral = (samples: number, arms: number): { readonly x: number[][]; readonly y: number[] } => {

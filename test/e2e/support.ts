@@ -19,11 +19,13 @@ import type { Log } from "../../src/contracts/ports.ts";
 import type { InputOf, PayloadOf, SubjectName } from "../../src/contracts/subjects.ts";
 import { subjects } from "../../src/contracts/subjects.ts";
 import type { NodeView, RunNodeOptions, RunNodeResult } from "../../src/node/api.ts";
+import { notedFingerprint } from "../../src/node/ledger-audit.ts";
 import { type NodeHandle, runNode } from "../../src/node/node.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
-import { openCheckpoints } from "../../src/store/checkpoints.ts";
+import { readCheckpoints } from "../../src/store/checkpoint-reader.ts";
 import { readEventLog } from "../../src/store/event-log.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
+import { keyRing } from "../../src/store/ledger-signature.ts";
 import { SessionState } from "../../src/workers/session-state.ts";
 
 // Whole nodes on a machine that is busy with other work: slow is no failure, and what hangs is still ended.
@@ -128,7 +130,7 @@ export const temporaryFolder = async (): Promise<{ path: string; remove(): Promi
 
 export const startNode = (
   config: EsperConfig,
-  options: Pick<RunNodeOptions, "resume" | "asked" | "reportFile"> = {},
+  options: Pick<RunNodeOptions, "resume" | "asked" | "reportFile" | "stay" | "onReport"> = {},
 ): TestNode => {
   const envelopes: Envelope[] = [];
   const notes: string[] = [];
@@ -206,10 +208,11 @@ export const payloadsOf = <S extends SubjectName>(events: readonly Envelope[], s
 
 /** Tensors of the last checkpoint of a run as name → bytes in hexadecimal SHA-256, and what lies beside them. */
 export const readCheckpoint = async (folder: string) => {
-  const checkpoints = await openCheckpoints({
+  const dataDir = dirname(dirname(dirname(folder)));
+  const checkpoints = readCheckpoints({
     fileSystem: nodeFileSystem,
     folder: dirname(dirname(folder)),
-    clock: createSystemClock(),
+    ring: keyRing((await notedFingerprint(dataDir)) ?? ""),
     fileBytesMax: 1e9,
     headerBytesMax: 1e7,
   });

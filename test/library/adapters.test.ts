@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { runCommandLine } from "../../src/cli/program.ts";
 import { sessionSpecOf } from "../../src/config/session-spec.ts";
 import { EsperConfig } from "../../src/contracts/config.ts";
+import { silentLog } from "../../src/contracts/ports.ts";
 import { SeedStateTable } from "../../src/contracts/seed-state.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { mlp } from "../../src/graph/hosts/index.ts";
@@ -14,9 +15,13 @@ import { exportSafetensors } from "../../src/interchange/safetensors.ts";
 import { settleSeeds } from "../../src/library/adapters.ts";
 import { datasetOf } from "../../src/library/user-data.ts";
 import { wrap } from "../../src/library/wrap.ts";
+import { openArtifacts } from "../../src/node/artifacts.ts";
+import { openNodeLedger } from "../../src/node/ledger.ts";
 import { createSystemClock } from "../../src/ports/system.ts";
-import { openCheckpoints } from "../../src/store/checkpoints.ts";
+import { openDatabase } from "../../src/store/database.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
+import { migrations } from "../../src/store/migrations.ts";
+import { dataPaths } from "../../src/store/paths.ts";
 import { Session } from "../../src/workers/session/session.ts";
 import { createTestContext } from "../cli/context.ts";
 import { grown } from "../interchange/hosts.ts";
@@ -100,14 +105,13 @@ describe("a checkpoint on the command line", () => {
     const { state: saved, tensors } = session.snapshot();
     await session.dispose();
     const clock = createSystemClock();
-    const place = {
-      fileSystem: nodeFileSystem,
-      folder: join(dataDir, "checkpoints"),
-      clock,
-      fileBytesMax: 1e9,
-      headerBytesMax: 1e7,
-    };
-    const checkpoints = await openCheckpoints(place);
+    const database = openDatabase({ file: dataPaths(dataDir).database, migrations, busyTimeoutMs: 1_000 });
+    const services = { assetBytesMax: 1e6, artifacts: config.services.artifacts };
+    const common = { database, fileSystem: nodeFileSystem, clock, log: silentLog };
+    const paths = dataPaths(dataDir);
+    const { ledger, signer } = await openNodeLedger({ ...common, paths: paths.ledger, headEntriesMax: 9 });
+    const opened = { ...common, paths, signer, ledger, toolchain: "test", services, checkpoint: { bytesMax: 1e9 } };
+    const { checkpoints, close } = await openArtifacts(opened);
     const counted = { place: null, rollbacksHere: 0, rollbacks: 0 };
     const state = {
       version: 1,
@@ -122,6 +126,8 @@ describe("a checkpoint on the command line", () => {
       transitions: [],
     };
     await checkpoints.save({ runId: "r-1", epoch: 4, tensors, state });
+    await close();
+    database.close();
     return dataDir;
   };
 

@@ -10,11 +10,12 @@ import { EscalationEvent } from "../../src/contracts/subjects.ts";
 import { HealthSignal } from "../../src/contracts/telemetry.ts";
 import type { BoundaryDecision, Decided, KasminaRunState, KasminaSetup } from "../../src/machines/boundary.ts";
 import { acceptCommand, createRunState, decideBoundary } from "../../src/machines/boundary.ts";
+import type { Germination } from "../../src/machines/kasmina-state.ts";
 import type { Forged, WaitReply } from "../../src/machines/kernel-wait.ts";
 import type { Quality } from "./fixtures.ts";
 import { characterized, host, laneResult, ready, runId, setup } from "./fixtures.ts";
 
-export const germinate: Extract<KasminaControlCommand, { kind: "germinate" }> = {
+export const germinate: Germination = {
   kind: "germinate",
   requestId: "q1",
   seedId: "seed:h2",
@@ -84,7 +85,7 @@ export const drive = (windows: number, script: Script = {}) => {
     if (decided.submissions.length > 0)
       compilations = decided.submissions.map(({ seedId }) =>
         script.compiled === "failed"
-          ? { kind: "failed", keyHash: "d".repeat(64), runId, seedId, reason: "unknown operator" }
+          ? { kind: "failed", taskId: "task-1", keyHash: "d".repeat(64), runId, seedId, reason: "unknown operator" }
           : ready(seedId),
       );
     if (decided.reply.kind !== "run") break;

@@ -255,6 +255,7 @@ export const setup: KasminaSetup = {
 
 export const ready = (seedId = "seed:h2"): CompilationOutcome => ({
   kind: "ready",
+  taskId: "task-1",
   runId,
   keyHash: "d".repeat(64),
   seedId,

@@ -10,17 +10,22 @@ import { commandExamples as examples } from "../support/commands.ts";
 const control = ControlConfig.parse({});
 const traceId = "0".repeat(32);
 
-const all = ["status", "escalations", "budget", "approvals", "governance"] as const;
-const grows = ["germinate", "cull", "release", "pin", "unpin"] as const;
-const steers = ["rollback", "resolve", "pause", "resume", "stop", "limit", "approve", "veto"] as const;
+const ofRun = ["status", "escalations", "budget", "seeds", "seed", "layers", "layer", "policy", "decisions", "analyze"] as const;
+const ofLibrary = ["kernels", "kernel", "blueprint", "policies"] as const;
+const all = [...ofRun, ...ofLibrary, "approvals", "governance"] as const;
+const kernels = ["load_kernel", "unload_kernel", "submit_blueprint"] as const;
+const grows = ["germinate", "cull", "release", "pin", "unpin", "transition", "step", "experience", ...kernels] as const;
+const ofNode = ["start", "shutdown", "dead_letter", "kernel_status", "checkpoint"] as const;
+const steers = ["rollback", "resolve", "pause", "resume", "stop", "limit", "approve", "veto", ...ofNode] as const;
+const learns = ["learn", "policy_load", "policy_update"] as const;
 /** What each role may, written out again by hand: the table of the program is held to it. */
 const may: Readonly<Record<Role, readonly CommandKind[]>> = {
-  admin: [...all, ...grows, ...steers, "learn"],
+  admin: [...all, ...grows, ...steers, ...learns],
   operator: [...all, ...grows, ...steers],
   developer: [...all, ...grows],
   observer: [...all],
   anonymous: ["status"],
-  controller: ["status", "germinate", "learn"],
+  controller: ["status", "germinate", "experience", ...learns],
 };
 
 const nothing: GateMemory = { recall: () => undefined, counted: () => undefined };

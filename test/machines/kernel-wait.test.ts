@@ -9,7 +9,14 @@ import { cull, drive, germinate, ways, works } from "./driver.ts";
 import { characterized, config, host, laneResult, nonFiniteLoss, ready, runId, setup } from "./fixtures.ts";
 
 const withLead = (kernelLeadEpochs: number) => ({ ...setup, config: { ...config, kernelLeadEpochs } });
-const failed: CompilationOutcome = { kind: "failed", runId, seedId: "seed:h2", keyHash: "d".repeat(64), reason: "too late" };
+const failed: CompilationOutcome = {
+  kind: "failed",
+  taskId: "task-1",
+  runId,
+  seedId: "seed:h2",
+  keyHash: "d".repeat(64),
+  reason: "too late",
+};
 
 /** A run at the boundary that takes the kernel of a seed that germinated after window 1; the forge has told nothing yet. */
 const open = (lead = 2) => {

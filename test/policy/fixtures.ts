@@ -3,10 +3,15 @@ import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import type { LayerSignal } from "../../src/contracts/signal.ts";
 import type { HealthSignal, SeedHealth } from "../../src/contracts/telemetry.ts";
 import { healthOfLayer } from "../../src/contracts/trial.ts";
+import { calibration } from "../../src/policy/calibration.ts";
 import { host } from "../machines/fixtures.ts";
 
-export const config = MorphogeneticConfig.parse({});
-export const setup = { config, validationBatches: 2 };
+/** Constants of its own: a better calibration changes no line of a test. */
+export const config = MorphogeneticConfig.parse({
+  trigger: { gapMin: 0.03, gapShareMin: 0.3, dimensionsMax: 3, weightGainMax: 10, agreementWeight: 1 },
+});
+const confidence = { logOddsAtOne: Math.log(3), logOddsPerLogSeverity: 2 };
+export const setup = { config, validationBatches: 2, calibration: { ...calibration, confidence } };
 
 /** Half of the error explained by the input, a standard error of 0.001, all dimensions there. */
 export const layer = (site: string, gap: number, change: Partial<LayerSignal> = {}): LayerSignal => ({

@@ -100,6 +100,9 @@ describe("build", () => {
   const compiler = (text: string): void => {
     mkdirSync(join(folder, "node_modules", "typescript", "bin"), { recursive: true });
     writeFileSync(join(folder, "node_modules", "typescript", "bin", "tsc"), text);
+    // The page's bundler comes after it.
+    mkdirSync(join(folder, "node_modules", "vite", "bin"), { recursive: true });
+    writeFileSync(join(folder, "node_modules", "vite", "bin", "vite.js"), "");
   };
 
   beforeEach(() => {

@@ -1,16 +1,18 @@
 /** Urza's store: identity, validation, lineage, kernels by key, field reports. */
 import { expect, test } from "vitest";
+import { MorphogeneticConfig } from "../../src/contracts/config.ts";
 import { ContractError, DataError } from "../../src/contracts/errors.ts";
-import { openContentStore } from "../../src/store/content-store.ts";
+import { configuredPolicy, type Policy } from "../../src/contracts/policy.ts";
+import { calibration } from "../../src/policy/calibration.ts";
 import { encodeJson, hashJson, sha256 } from "../../src/store/json.ts";
-import { createLibrary, kernelKeyHash, type Library } from "../../src/store/library.ts";
+import { kernelKeyHash, type Library } from "../../src/store/library.ts";
 import { createSimulatedDisk, type SimulatedDisk } from "../support/simulated-disk.ts";
-import { blueprint, fieldReport, hashOf, host, kernel, kernelKey, temporaryDatabase } from "./support.ts";
+import { blueprint, fieldReport, hashOf, host, kernel, kernelKey, temporaryDatabase, testArtifacts } from "./support.ts";
 
 const setUp = async (): Promise<{ library: Library; disk: SimulatedDisk }> => {
   const disk = createSimulatedDisk();
-  const content = await openContentStore({ fileSystem: disk, folder: "/assets", fileBytesMax: 100_000 });
-  return { disk, library: createLibrary({ database: temporaryDatabase(), content, toolchain: "esper test" }) };
+  const { library } = await testArtifacts({ fileSystem: disk, database: temporaryDatabase(), dataDir: "/" });
+  return { disk, library };
 };
 const put = (
   library: Library,
@@ -18,7 +20,10 @@ const put = (
   asset: unknown,
   inputs: string[] = [],
   createdAtMs = 1000,
-) => library.put({ kind, asset, inputs, producer: "tezzeret", createdAtMs });
+) => library.put({ kind, asset, inputs, source: "run r-1", producer: "tezzeret", createdAtMs });
+/** Assets and their signed provenance. */
+const assetFiles = (disk: SimulatedDisk): readonly string[] =>
+  disk.files().filter((file) => /^\/assets\/[0-9a-f]{2}\//.test(file));
 const pathOf = (hash: string): string => `/assets/${hash.slice(0, 2)}/${hash.slice(2)}`;
 
 test("L1: an asset's hash is the SHA-256 of its canonical JSON; the first provenance stays", async () => {
@@ -26,16 +31,24 @@ test("L1: an asset's hash is the SHA-256 of its canonical JSON; the first proven
   const first = await put(library, "blueprint", blueprint(), [hashOf("c")]);
   expect(first).toEqual({ hash: sha256(encodeJson(blueprint(), "blueprint")), existed: false });
   const reordered = Object.fromEntries(Object.entries(blueprint()).reverse());
-  expect(await library.put({ kind: "blueprint", asset: reordered, inputs: [], producer: "karn", createdAtMs: 9 })).toEqual({
+  expect(
+    await library.put({ kind: "blueprint", asset: reordered, inputs: [], source: "x", producer: "karn", createdAtMs: 9 }),
+  ).toEqual({
     hash: first.hash,
     existed: true,
   });
-  expect(disk.files()).toHaveLength(1);
+  expect(assetFiles(disk)).toHaveLength(2);
   expect(library.describe(first.hash)).toEqual({
     hash: first.hash,
     kind: "blueprint",
     bytes: encodeJson(blueprint(), "blueprint").length,
-    provenance: { producer: "tezzeret", createdAtMs: 1000, inputs: [hashOf("c")], toolchain: "esper test" },
+    provenance: {
+      source: "run r-1",
+      producer: "tezzeret",
+      createdAtMs: 1000,
+      inputs: [hashOf("c")],
+      toolchain: "esper test",
+    },
   });
   expect(await library.get("blueprint", first.hash)).toEqual(blueprint());
 });
@@ -47,7 +60,7 @@ test("L2: what does not fit its contract is refused and not stored", async () =>
     /library blueprint: expected it to fit its contract, found/,
   );
   await expect(put(library, "kernel", host)).rejects.toThrow(ContractError);
-  expect(disk.files()).toEqual([]);
+  expect(assetFiles(disk)).toEqual([]);
   expect(library.list("blueprint", 10)).toEqual([]);
 });
 
@@ -69,7 +82,7 @@ test("L2: a damaged or lost file is a DataError, another kind or an unknown hash
 test("L3: when the power goes before the file is durable, the index knows nothing of it", async () => {
   const { library, disk } = await setUp();
   disk.losePowerAt(disk.operations() + 4);
-  await expect(put(library, "host", host)).rejects.toThrow(/content store/);
+  await expect(put(library, "host", host)).rejects.toThrow(/content store|provenance/);
   expect(library.list("host", 10)).toEqual([]);
   disk.restart("synced");
   expect((await put(library, "host", host)).existed).toBe(false);
@@ -125,4 +138,23 @@ test("L5: a field report is stored once per message", async () => {
   expect(library.fieldReports(10, "r-1")).toEqual([fieldReport("r-1", "first")]);
   expect(library.fieldReports(1)).toHaveLength(1);
   expect(() => library.putFieldReport("m3", { ...fieldReport(), trialFlops: -1 }, 4)).toThrow(ContractError);
+});
+
+test("L8: a policy's name leads to the policy that was stored last under it", async () => {
+  const disk = createSimulatedDisk();
+  const { library, index } = await testArtifacts({ fileSystem: disk, database: temporaryDatabase(), dataDir: "/" });
+  const configured = configuredPolicy(MorphogeneticConfig.parse({}), calibration);
+  const policy = (confidenceMin: number): Policy => ({
+    ...configured,
+    name: "careful",
+    trigger: { ...configured.trigger, confidenceMin },
+  });
+  const store = (asset: Policy, createdAtMs: number) =>
+    library.put({ kind: "policy", asset, inputs: [], source: "command q1", producer: "tamiyo", createdAtMs });
+  const first = await store(policy(0.5), 1);
+  const second = await store(policy(0.9), 2);
+  expect(index.find("policy", "careful")?.hash).toBe(second.hash);
+  expect(await library.get("policy", first.hash)).toEqual(policy(0.5));
+  await store(policy(0.5), 3);
+  expect(index.find("policy", "careful")?.hash).toBe(first.hash);
 });

@@ -5,14 +5,20 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { BlueprintIR, CompiledKernelArtifact, FieldReport, HostAsset, KernelKey } from "../../src/contracts/assets.ts";
 import type { KernelTags } from "../../src/contracts/characterization.ts";
+import { EsperConfig } from "../../src/contracts/config.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import type { Graph } from "../../src/contracts/graph.ts";
 import type { LifecycleState, SeedTransition } from "../../src/contracts/lifecycle.ts";
 import type { EpochPlan } from "../../src/contracts/plan.ts";
+import { type Log, silentLog } from "../../src/contracts/ports.ts";
+import { type Artifacts, openArtifacts, reindexArtifacts } from "../../src/node/artifacts.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
+import type { FileSystem } from "../../src/store/file-system.ts";
 import { createLedger, type Ledger, type LedgerOptions } from "../../src/store/ledger.ts";
-import { generateLedgerKey, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { generateLedgerKey, keyRing, ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { migrations } from "../../src/store/migrations.ts";
+import { dataPaths } from "../../src/store/paths.ts";
+import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
 
 /** A folder of its own, removed when the test ends. */
 export const temporaryFolder = (): string => {
@@ -30,6 +36,7 @@ export const temporaryDatabase = (file = join(temporaryFolder(), "esper.db")): D
 /** One key for all tests of a file. */
 export const testKey = generateLedgerKey();
 export const testSigner = ledgerSigner(testKey);
+export const testRing = keyRing(testSigner.fingerprint);
 
 /** A ledger whose heads stay in the database. */
 export const testLedger = (database: Database, over: Partial<LedgerOptions> = {}): Ledger =>
@@ -41,6 +48,42 @@ export const testLedger = (database: Database, over: Partial<LedgerOptions> = {}
     onHead: () => undefined,
     ...over,
   });
+
+/** Library, checkpoints and index of a data directory on a disk. */
+export interface TestArtifacts extends Artifacts {
+  readonly clock: SimulatedClock;
+}
+
+export interface TestArtifactsOptions {
+  readonly fileSystem: FileSystem;
+  readonly database: Database;
+  readonly dataDir?: string;
+  readonly clock?: SimulatedClock;
+  readonly signer?: typeof testSigner;
+  readonly log?: Log;
+  /** `services.artifacts`. */
+  readonly artifacts?: { readonly indexEntriesMax?: number; readonly indexExpiryMs?: number; readonly trustedKeys?: string[] };
+  readonly checkpointBytesMax?: number;
+}
+
+const artifactsOptions = (options: TestArtifactsOptions) => {
+  const { clock = createSimulatedClock({ startMs: 1_700_000_000_000 }), dataDir = "/data", signer = testSigner } = options;
+  const { services, checkpoint } = EsperConfig.parse({
+    services: { artifacts: options.artifacts ?? {}, assetBytesMax: 100_000 },
+    checkpoint: { bytesMax: options.checkpointBytesMax ?? 10_000 },
+  });
+  const { fileSystem, database, log = silentLog } = options;
+  const paths = dataPaths(dataDir);
+  const ledger = testLedger(database, { signer });
+  return { fileSystem, database, paths, signer, ledger, clock, toolchain: "esper test", log, services, checkpoint };
+};
+
+export const testArtifacts = async (options: TestArtifactsOptions): Promise<TestArtifacts> => {
+  const whole = artifactsOptions(options);
+  return { ...(await openArtifacts(whole)), clock: whole.clock };
+};
+
+export const testReindex = (options: TestArtifactsOptions) => reindexArtifacts(artifactsOptions(options));
 
 export const hashOf = (digit: string): string => digit.repeat(64);
 

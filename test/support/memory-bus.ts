@@ -3,11 +3,19 @@
  * checks; every delivery is queued, so that nobody is called from inside `publish`; time passes on the given clock alone.
  */
 
-import type { Bus, MessageContext, PublishOutcome, RequestOutcome, SendOptions, Subscription } from "../../src/bus/bus.ts";
+import type {
+  Bus,
+  MessageContext,
+  PublishOutcome,
+  RequestOutcome,
+  RespondOptions,
+  SendOptions,
+  Subscription,
+} from "../../src/bus/bus.ts";
 import { mayListen, mayPublish, mayResend } from "../../src/bus/permissions.ts";
-import type { DeadLetter } from "../../src/bus/receiver.ts";
+import { type DeadLetter, isDeclined } from "../../src/bus/receiver.ts";
 import { createSerialQueue, type SerialQueue } from "../../src/bus/serial-queue.ts";
-import { consumerSpecs, durableName, isActor, streamOf } from "../../src/bus/streams.ts";
+import { consumerSpecs, consumesDurably, durableName, isActor, streamOf } from "../../src/bus/streams.ts";
 import { checkPayload, checkReply, decodeMessage, encodeMessage, failureKind, rawText } from "../../src/bus/wire.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import { ContractError, describeError, ServiceError } from "../../src/contracts/errors.ts";
@@ -190,7 +198,8 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
         const decoded = decode(subject, item.data);
         if (decoded.kind === "unfit") return giveUp(subject, item, decoded.reason, decoded.envelope);
         try {
-          await handler(decoded.payload, contextOf(decoded.envelope, item.deliveries - 1));
+          const answer = await handler(decoded.payload, contextOf(decoded.envelope, item.deliveries - 1));
+          if (isDeclined(answer)) throw new Error(answer.reason);
         } catch (error) {
           if (item.deliveries >= deliveriesMax)
             return giveUp(
@@ -337,16 +346,17 @@ export const createMemoryBroker = (options: MemoryBrokerOptions): MemoryBroker =
       ) => {
         checkListener(subject);
         const typed: Handler = (payload, context) => handler(payload as PayloadOf<S>, context);
-        return streamOf(subject) && isActor(principal) ? listenDurable(subject, typed) : listenLive(subject, typed);
+        return streamOf(subject) && consumesDurably(principal) ? listenDurable(subject, typed) : listenLive(subject, typed);
       },
 
       respond: async <S extends RequestSubject>(
         subject: S,
         handler: (payload: PayloadOf<S>, context: MessageContext) => Promise<ReplyOf<S>>,
+        { atOnceMax = 1 }: RespondOptions = {},
       ) => {
         checkListener(subject);
         const typed: Handler = (payload, context) => handler(payload as PayloadOf<S>, context);
-        const responder: Responder = { queue: createSerialQueue(mailboxMessagesMax, serve(subject, typed)) };
+        const responder: Responder = { queue: createSerialQueue(mailboxMessagesMax, serve(subject, typed), atOnceMax) };
         const all = responders.get(subject) ?? [];
         responders.set(subject, all);
         all.push(responder);

@@ -54,10 +54,10 @@ interface Listing {
   readonly adapters: readonly Adapter[];
 }
 
-const listingOf = async ({ context }: CommandScope, options: ListOptions): Promise<Listing> => {
+const listingOf = async (options: ListOptions): Promise<Listing> => {
   const { file, run, checkpoint } = options;
   if (file === undefined) {
-    const saved = await loadSavedModel(context, options);
+    const saved = await loadSavedModel(options);
     const { runId, epoch } = saved;
     return { about: aboutSaved(saved), origin: { runId, epoch }, base: baseHashes(saved), adapters: listAdapters(saved) };
   }
@@ -79,7 +79,7 @@ const addList = (parent: Command, scope: CommandScope): void => {
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<ListOptions>();
-      const { about, origin, base, adapters } = await listingOf(scope, options);
+      const { about, origin, base, adapters } = await listingOf(options);
       if (options.json) {
         writeLines(scope.context, [JSON.stringify({ ...origin, base, adapters })]);
         return;
@@ -99,7 +99,7 @@ const addSave = (parent: Command, { context }: CommandScope): void => {
     .addHelpText("after", "\nExamples:\n  esper adapters save --run r-20260101T120000-ab12-grown --out adapters.safetensors")
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<SaveOptions>();
-      const saved = await loadSavedModel(context, options);
+      const saved = await loadSavedModel(options);
       const out = resolve(options.out);
       await saveDurably(nodeFileSystem, out, encodeAdapters(saved, saved.lineage));
       writeLines(context, [...aboutSaved(saved), out]);

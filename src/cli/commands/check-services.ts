@@ -1,6 +1,7 @@
 /** `esper check-services`: starts or reaches every service that a run with this configuration needs. */
 import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
+import { isForgeOnly } from "../../contracts/config-roles.ts";
 import { checkBus, checkDatabase, checkDataset, checkDisk, checkEngines, formatChecks } from "../checks.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
 import { globalOverrides, withDataDir } from "../options.ts";
@@ -25,9 +26,9 @@ export const addCheckServices = (program: Command, { context, setExitCode }: Com
       );
       const checks = [
         await checkBus(context, config),
-        await checkDatabase(),
+        // A forge keeps nothing and needs no data.
+        ...(isForgeOnly(config.roles) ? [] : [await checkDatabase(), await checkDataset(config, config.dataset.name, "failed")]),
         ...(await checkEngines(config)),
-        await checkDataset(config, config.dataset.name, "failed"),
         await checkDisk(config),
       ];
       writeLines(context, options.json ? [JSON.stringify(checks)] : formatChecks(checks));

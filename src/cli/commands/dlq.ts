@@ -4,7 +4,7 @@ import { InputError } from "../../contracts/errors.ts";
 import { type PersonRole, personRoles } from "../../contracts/roles.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
 import { exitCodeRefused } from "../exit-codes.ts";
-import { askNode } from "../operator.ts";
+import { askNode, buildCommand } from "../operator.ts";
 import { formatLetter, formatLetterReceipt, formatLetters } from "../view/format-letters.ts";
 
 interface AskOptions extends GlobalOptions {
@@ -93,8 +93,8 @@ const addOrder = (parent: Command, { context, setExitCode }: CommandScope, kind:
         throw new InputError(`expected at most ${lettersPerCallMax} ids, got ${ids.length}; call again with the rest`);
       const options = command.optsWithGlobals<AskOptions>();
       for (const id of ids) {
-        const order = { kind, id, requestId: `cli-${context.entropy.token(8)}` };
-        const receipt = await askNode(context, nodeOf(options), "control.dead_letters", order);
+        const command = buildCommand({ kind: "dead_letter", action: kind, id }, () => `cli-${context.entropy.token(8)}`);
+        const receipt = await askNode(context, nodeOf(options), "control.kasmina.commands", command);
         writeLines(context, [options.json ? JSON.stringify(receipt) : formatLetterReceipt(receipt, id)]);
         if (receipt.kind === "refused") setExitCode(exitCodeRefused);
       }

@@ -41,7 +41,7 @@ export const addExport = (program: Command, { context }: CommandScope): void => 
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<ExportOptions>();
       const format = options.format === undefined ? formatOf(options.out) : formatNamed(options.format);
-      const saved = await loadSavedModel(context, options);
+      const saved = await loadSavedModel(options);
       const chosen = options.base === true ? withoutSeeds(saved) : saved;
       const merged = options.merged === true ? mergedModel(chosen) : undefined;
       const written = await saveModel(resolve(options.out), merged ?? chosen, format);

@@ -23,7 +23,7 @@ export const addStatus = (program: Command, { context }: CommandScope): void => 
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<StatusOptions>();
       const path = options.connection ?? options.dataDir ?? ".esper";
-      const { url, dataDir, pid, startedAtMs } = await readOperatorFile(path);
+      const { url, dataDir, pid, startedAtMs, http } = await readOperatorFile(path);
       const ask = buildCommand({ kind: "status" }, () => `cli-${context.entropy.token(8)}`);
       const receipt = await sendCommand(context, path, ask, timeoutMs);
       const run = receipt.kind === "status" ? receipt.run : undefined;
@@ -35,6 +35,7 @@ export const addStatus = (program: Command, { context }: CommandScope): void => 
             pid,
             startedAtMs,
             nats: url,
+            ...(http === undefined ? {} : { http }),
             dataDir,
             connectionFile,
             run: run ?? null,
@@ -46,6 +47,7 @@ export const addStatus = (program: Command, { context }: CommandScope): void => 
       writeLines(context, [
         `node        process ${pid}, since ${new Date(startedAtMs).toISOString()}`,
         `nats        ${url}`,
+        ...(http === undefined ? [] : [`http        ${http}`]),
         `data        ${dataDir}`,
         `connection  ${connectionFile}`,
         ...(run ? formatRunStatus(run) : [`no run: ${noRun ?? "none is going on"}`]),

@@ -25,6 +25,7 @@ export const addTrain = (program: Command, { context, setExitCode }: CommandScop
     .option("--random-seed <n>", "everything random follows from this number")
     .option("--resume <path>", "continue from a checkpoint, bit for bit")
     .option("--report <file>", "write the report here (else under the data directory)")
+    .option("--open", "open the node's page in the browser")
     .option("--json", "JSON lines on standard output: every message, at the end the report")
     .addHelpText(
       "after",
@@ -37,6 +38,7 @@ export const addTrain = (program: Command, { context, setExitCode }: CommandScop
         options,
       );
       const asked = askedOf(options, config);
-      setExitCode(await runArms(context, { config, options, resume: options.resume, asked, reportFile: options.report }));
+      const { resume, report: reportFile, open } = options;
+      setExitCode(await runArms(context, { config, options, resume, asked, reportFile, open }));
     });
 };

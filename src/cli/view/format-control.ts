@@ -1,6 +1,17 @@
 /** Budgets, escalations, approvals and learning's standing as lines for people. Pure. */
 import { type BudgetAmounts, budgetResources } from "../../contracts/budget.ts";
 import type { CommandReceipt } from "../../contracts/commands.ts";
+import {
+  formatAnalysis,
+  formatDecisions,
+  formatKernel,
+  formatKernels,
+  formatLayers,
+  formatPolicies,
+  formatPolicy,
+  formatSeedDetail,
+  formatSeeds,
+} from "./format-answers.ts";
 import { formatReceipt } from "./format-message.ts";
 import { formatRunStatus } from "./format-status.ts";
 import { formatCount, missing, padded } from "./format-values.ts";
@@ -66,6 +77,26 @@ export const formatAnswer = (receipt: CommandReceipt): string[] => {
       return [formatReceipt(receipt), ...formatApprovals(receipt)];
     case "governance":
       return [formatReceipt(receipt), ...formatLearning(receipt)];
+    case "seeds":
+      return [formatReceipt(receipt), ...formatSeeds(receipt)];
+    case "seed":
+      return [formatReceipt(receipt), ...formatSeedDetail(receipt.seed)];
+    case "layers":
+      return [formatReceipt(receipt), ...formatLayers(receipt.layers)];
+    case "layer":
+      return [formatReceipt(receipt), ...formatLayers([receipt.layer])];
+    case "decisions":
+      return [formatReceipt(receipt), ...formatDecisions(receipt.decisions)];
+    case "kernels":
+      return [formatReceipt(receipt), ...formatKernels(receipt.kernels)];
+    case "kernel":
+      return formatKernel(receipt);
+    case "analysis":
+      return [formatReceipt(receipt), ...formatAnalysis(receipt)];
+    case "policy":
+      return [formatReceipt(receipt), ...formatPolicy(receipt)];
+    case "policies":
+      return formatPolicies(receipt);
     default:
       return [formatReceipt(receipt)];
   }

@@ -53,6 +53,13 @@ const storyOf = (entry: LedgerEntry): string => {
       return `${entry.payload.outcome}: ${entry.payload.reason}`;
     case "rewind":
       return `goes on after window ${entry.payload.epoch} with ${entry.payload.transitions} transitions`;
+    case "refusals": {
+      const { code, count, kinds, role, transport } = entry.payload;
+      const what = Object.entries(kinds).map(([kind, times]) => `${times} ${kind}`);
+      return `${count} commands as ${role} over ${transport} refused (${code}): ${what.join(", ")}`;
+    }
+    case "index_made":
+      return `the index of artifacts was made, with ${entry.payload.entries} names`;
     case "heads_restored":
       return `${entry.payload.heads} heads from entry ${entry.payload.fromIndex} on were written beside the database again`;
   }

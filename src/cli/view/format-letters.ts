@@ -1,6 +1,8 @@
 /** Dead letters as tables. Pure. What a message says is shown without its control characters. */
 import Table from "cli-table3";
-import type { DeadLetter, DeadLetterAnswer, DeadLetterReceipt } from "../../contracts/dead-letter.ts";
+import type { CommandReceipt } from "../../contracts/commands.ts";
+import type { DeadLetter, DeadLetterAnswer } from "../../contracts/dead-letter.ts";
+import { formatReceipt } from "./format-message.ts";
 
 const style = { head: [], border: [], compact: true };
 
@@ -32,5 +34,5 @@ export const formatLetter = ({ letter, envelope, raw }: Extract<DeadLetterAnswer
   ...(raw === undefined ? [] : [visible(raw)]),
 ];
 
-export const formatLetterReceipt = (receipt: DeadLetterReceipt, id: number): string =>
-  receipt.kind === "done" ? `${id}: ${visible(receipt.detail)}` : `${id}: refused (${receipt.code}): ${visible(receipt.reason)}`;
+export const formatLetterReceipt = (receipt: CommandReceipt, id: number): string =>
+  `${id}: ${visible(receipt.kind === "done" ? receipt.detail : formatReceipt(receipt))}`;

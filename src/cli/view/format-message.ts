@@ -217,5 +217,33 @@ export const formatReceipt = (receipt: CommandReceipt): string => {
       return `${receipt.approvals.length} commands that wait, or waited, for approval`;
     case "governance":
       return `learning: ${receipt.learning.changesToday} of ${receipt.learning.changesPerDayMax} changes today`;
+    case "seeds":
+      return `${receipt.seeds.length} of ${receipt.seedCount} seeds of run ${receipt.runId} at window ${receipt.epoch}`;
+    case "seed":
+      return `${receipt.seed.seedId} of run ${receipt.runId} at window ${receipt.epoch}`;
+    case "layers":
+      return `${receipt.layers.length} layers of run ${receipt.runId} at window ${receipt.epoch}`;
+    case "layer":
+      return `layer ${receipt.layer.site} of run ${receipt.runId} at window ${receipt.epoch}`;
+    case "decisions":
+      return `${receipt.decisions.length} decisions, the newest first; ${receipt.kept} are kept`;
+    case "kernels":
+      return `${receipt.kernels.length} kernels`;
+    case "kernel":
+      return `kernel ${receipt.kernel.hash}, ${receipt.kernel.status}`;
+    case "blueprint":
+      return `blueprint ${receipt.blueprint.name}, ${receipt.blueprint.hash}`;
+    case "policy":
+      return `policy ${receipt.inForce.policy.name} (${receipt.inForce.hash}) of run ${receipt.runId} since window ${receipt.inForce.sinceEpoch}`;
+    case "policies":
+      return `${receipt.policies.length} policies`;
+    case "analysis":
+      return `${receipt.candidates.length} layers looked at after window ${receipt.epoch} of run ${receipt.runId}`;
+    case "decision":
+      return `decided ${receipt.decision.outcome} after window ${receipt.decision.epoch}: ${receipt.decision.reason}`;
+    case "stored":
+      return `${receipt.asset} ${receipt.hash} ${receipt.existed ? "was stored before" : "stored"}`;
+    case "queued":
+      return `queued as number ${receipt.position}: ${receipt.detail}`;
   }
 };

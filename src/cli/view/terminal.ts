@@ -23,6 +23,8 @@ import { applyMessage, type RunStates } from "./run-state.ts";
 export interface View extends NodeView {
   /** The last thing shown: what came of the run. */
   finish(report: Report, reportFile: string | undefined): void;
+  /** What came of a run, while the node goes on. */
+  report(report: Report, reportFile: string | undefined): void;
   /** Leaves the terminal as it was. May be called twice. */
   close(): void;
 }
@@ -128,6 +130,9 @@ export const createTerminalView = (options: TerminalOptions): View => {
       screen.close();
       for (const line of formatReport(report, reportFile, options.colors, options.task)) screen.line(line);
     },
+    report(report, reportFile) {
+      for (const line of formatReport(report, reportFile, options.colors, options.task)) screen.line(line);
+    },
     close: () => screen.close(),
   };
 };
@@ -142,6 +147,7 @@ export const createJsonView = (stream: TerminalStream): View => {
     },
     note: (text) => write({ kind: "note", text }),
     finish: (report, reportFile) => write({ kind: "report", ...(reportFile === undefined ? {} : { file: reportFile }), report }),
+    report: (report, reportFile) => write({ kind: "report", ...(reportFile === undefined ? {} : { file: reportFile }), report }),
     close: () => {},
   };
 };

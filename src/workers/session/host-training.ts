@@ -7,6 +7,7 @@
  * H4 A frozen base takes no steps: its windows run forward over the batches and change nothing of its tensors.
  */
 import type { GovernorConfig } from "../../contracts/config.ts";
+import type { TriggerConfig } from "../../contracts/config-signal.ts";
 import type { DatasetBuffers } from "../../contracts/dataset.ts";
 import type { Validation } from "../../contracts/measure.ts";
 import type { SessionSpec } from "../../contracts/plan.ts";
@@ -175,8 +176,8 @@ export class HostTraining implements FrozenHost {
     return Number.isFinite(validation.loss) ? validation : undefined;
   }
 
-  /** The signal over so many pooled batches, charged; absent where the budget has no room for it. */
-  async signal(batches: number, withSpans: boolean): Promise<Signal | undefined> {
+  /** The signal over so many pooled batches, charged; absent where the budget has no room for it. `trigger`: another one than the configuration's. */
+  async signal(batches: number, withSpans: boolean, trigger?: TriggerConfig): Promise<Signal | undefined> {
     const { programs, flops, host } = this.#set;
     const { morphogenetic } = this.#options.spec;
     if (!this.ledger.fits(batches * flops.signal + (withSpans ? flops.spans : 0))) return undefined;
@@ -186,7 +187,7 @@ export class HostTraining implements FrozenHost {
       spans: programs.spans,
       tensors: Object.fromEntries(this.#learner.tensors),
       dataset: this.#options.dataset,
-      config: morphogenetic,
+      config: trigger === undefined ? morphogenetic : { ...morphogenetic, trigger },
       batches,
       withSpans,
       validationLoss: mean((await this.losses()).losses),

@@ -162,6 +162,11 @@ export class KernelCache {
     return this.#cache.peek(hash) ?? [...this.#users.keys()].find((kernel) => kernel.hash === hash);
   }
 
+  /** Lets go of a kernel; one in use stays with its users (C1). False when it was not there. */
+  evict(hash: string): boolean {
+    return this.#cache.delete(hash);
+  }
+
   release(kernel: LoadedKernel): void {
     const users = (this.#users.get(kernel) ?? 1) - 1;
     if (users > 0) {

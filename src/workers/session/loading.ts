@@ -2,7 +2,7 @@
 import { ContractError, describeError } from "../../contracts/errors.ts";
 import type { Tensor } from "../../contracts/graph.ts";
 import type { KernelMeasurement } from "../../contracts/measure.ts";
-import type { BoundaryAction } from "../../contracts/plan.ts";
+import type { BoundaryAction, EpochResult } from "../../contracts/plan.ts";
 import type { RandomSource } from "../../contracts/ports.ts";
 import { pruneTarget } from "../../graph/prune.ts";
 import { alphaInput } from "../../graph/rewrite.ts";
@@ -22,6 +22,8 @@ import { Trial } from "./trial.ts";
 
 type LoadAction = Extract<BoundaryAction, { kind: "load_kernel" }>;
 
+const problemsMax = 16;
+
 export interface KernelDock {
   /** The trial is absent when gate 1 failed or the kernel could not be loaded; `staticProblems` says why. */
   load(
@@ -38,8 +40,18 @@ export interface KernelDock {
   ): Promise<Trial>;
   acquire(hash: string, kernels: KernelArtifacts): Promise<{ readonly kernel: LoadedKernel; readonly cached: boolean }>;
   release(kernel: LoadedKernel): void;
+  /** Brings a kernel into the cache without a trial; why it could not be is told. */
+  cache(hash: string, host: HostTraining, kernels: KernelArtifacts): Promise<CachedKernel>;
+  evict(hash: string): void;
   dispose(): Promise<void>;
 }
+
+export type CachedKernel = NonNullable<EpochResult["cached"]>[number];
+
+const shortHash = (hash: string): string => hash.slice(0, 12);
+
+const notHanded = (hash: string): string =>
+  `kernel ${shortHash(hash)}: expected its artifact beside the plan, found none; it was withdrawn, or is not in the library`;
 
 /** An artifact that was not handed over is told by `acquire`. */
 const artifactProblems = (artifact: unknown, expected: KernelExpectation): string[] =>
@@ -166,10 +178,40 @@ export const createKernelDock = (
     }
   };
 
+  const bytesMax = spec.morphogenetic.kernelCacheBytesMax;
+
   return {
     acquire,
     release: (kernel) => cache.release(kernel),
+    evict: (hash) => void cache.evict(hash),
     dispose: () => cache.clear(),
+    cache: async (hash, host, kernels) => {
+      const startMs = nowMs();
+      const told = (problems: readonly string[]): CachedKernel => ({
+        kernelHash: hash,
+        problems: problems.slice(0, problemsMax),
+        loadMs: Math.max(0, nowMs() - startMs),
+      });
+      const artifact = kernels[hash];
+      if (artifact === undefined) return told([notHanded(hash)]);
+      const { seedId, fromSite, toSite } = artifact.key;
+      const problems = staticProblems(
+        artifact,
+        expectation({ kind: "load_kernel", kernelHash: hash, seedId, fromSite, toSite }, host),
+      );
+      if (problems.length > 0) return told(problems);
+      try {
+        const { kernel } = await acquire(hash, kernels);
+        cache.release(kernel);
+        if (kernel.bytes > bytesMax)
+          return told([
+            `kernel ${shortHash(hash)}: expected at most ${bytesMax} bytes (kernelCacheBytesMax), found ${kernel.bytes}`,
+          ]);
+        return told([]);
+      } catch (error) {
+        return told([describeError(error)]);
+      }
+    },
     load: async (action, epoch, host, kernels) => {
       const startMs = nowMs();
       const [known, artifact] = [cache.peek(action.kernelHash), kernels[action.kernelHash]];

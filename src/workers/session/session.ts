@@ -198,7 +198,11 @@ export class Session {
 
   async #beginWindow(plan: EpochPlan, kernels: KernelArtifacts): Promise<TrainingWindow> {
     const open = this.#window;
-    if (open !== undefined && isDeepStrictEqual(open.plan, plan)) return this.#openWindow(plan, open.open); // K5
+    if (open !== undefined && isDeepStrictEqual(open.plan, plan)) {
+      const again = this.#openWindow(plan, open.open); // K5
+      again.cached.push(...open.cached);
+      return again;
+    }
     if (open !== undefined) this.#trial?.forgetUnfinished();
     this.#window = undefined;
     const window = this.#openWindow(plan);
@@ -216,6 +220,11 @@ export class Session {
         return this.#discard(action);
       case "rollback":
         return this.#rollBack();
+      case "cache_kernel":
+        window.cached.push(await this.#dock.cache(action.kernelHash, this.#host, kernels));
+        return;
+      case "evict_kernel":
+        return this.#dock.evict(action.kernelHash);
     }
   }
 
@@ -289,7 +298,9 @@ export class Session {
   async #measure({ plan, anomalies }: TrainingWindow): Promise<Measured> {
     if (plan.work.kind !== "host" || anomalies.length > 0) return {};
     const validation = await this.#host.validate();
-    const signal = plan.measureSignal ? await this.#host.signal(plan.signalBatches ?? 1, plan.measureSpans ?? true) : undefined;
+    const signal = plan.measureSignal
+      ? await this.#host.signal(plan.signalBatches ?? 1, plan.measureSpans ?? true, plan.trigger)
+      : undefined;
     const parts = plan.measureParts === true ? await this.#host.parts() : undefined;
     return { ...(validation && { validation }), ...(signal && { signal }), ...(parts && { parts }) };
   }
@@ -315,6 +326,7 @@ export class Session {
       flops: ledger.account,
       parameters: set.summary.parameters,
       ...(kernel === undefined ? {} : { kernel }),
+      ...(window.cached.length === 0 ? {} : { cached: [...window.cached] }),
       anomalies: [...window.anomalies],
       ...(window.hostChanged ? { host: set.summary } : {}),
       tensorBytes: bytes + (this.#trial?.bytes ?? 0),

@@ -5,7 +5,7 @@
  * W2 A step is charged when it is done, and begun only when the budget has room for it.
  */
 import type { Anomaly, KernelMeasurement } from "../../contracts/measure.ts";
-import type { EpochPlan, LaneProgress } from "../../contracts/plan.ts";
+import type { EpochPlan, EpochResult, LaneProgress } from "../../contracts/plan.ts";
 import type { SeedStateTable } from "../../contracts/seed-state.ts";
 import type { OpenWindow } from "../session-state.ts";
 import type { FlopsKind, FlopsLedger } from "./flops.ts";
@@ -43,6 +43,8 @@ export class TrainingWindow {
   readonly anomalies: Anomaly[] = [];
   readonly losses: number[];
   kernel: KernelMeasurement | undefined;
+  /** What became of kernels that commands brought into the cache. */
+  readonly cached: NonNullable<EpochResult["cached"]>[number][] = [];
   hostChanged: boolean;
   interrupted = false;
   /** Steps of the twin that a second lane took, since the window was opened or taken up again. */

@@ -1,0 +1,234 @@
+/**
+ * Commands over HTTP beside NATS, through the same Gate and on the same disk, and a hundred thousand requests that make no sense.
+ * `node --import tsx bench/http.ts [--json]`
+ */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import fc from "fast-check";
+import { startGate } from "../src/actors/gate.ts";
+import { startHttp } from "../src/actors/http.ts";
+import { startWarden } from "../src/actors/warden.ts";
+import { startOona } from "../src/bus/create.ts";
+import type { CommandReceipt } from "../src/contracts/commands.ts";
+import { ControlConfig } from "../src/contracts/config.ts";
+import { BreakerConfig, RetryConfig } from "../src/contracts/config-calls.ts";
+import { HttpConfig } from "../src/contracts/config-http.ts";
+import { silentLog } from "../src/contracts/ports.ts";
+import { commandKinds, commandRules } from "../src/contracts/roles.ts";
+import { openHttp } from "../src/http/open.ts";
+import { readTokenKey, tokenKeyFile } from "../src/http/token-key.ts";
+import { mintToken } from "../src/http/tokens.ts";
+import { createSystemClock, createSystemEntropy } from "../src/ports/system.ts";
+import { createResilience } from "../src/resilience/resilience.ts";
+import { openDatabase } from "../src/store/database.ts";
+import { createGateStore } from "../src/store/gate-store.ts";
+import { createLedger } from "../src/store/ledger.ts";
+import { generateLedgerKey, ledgerSigner } from "../src/store/ledger-signature.ts";
+import { migrations } from "../src/store/migrations.ts";
+import { createRunStore } from "../src/store/sqlite-run-store.ts";
+import { createWardenStore } from "../src/store/warden-store.ts";
+import { isMain, print, table } from "./support.ts";
+
+interface Load {
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+export interface HttpRow extends Load {
+  readonly transport: "nats" | "http";
+  readonly kind: "read" | "change";
+  readonly perSecond: number;
+}
+
+export interface HttpBench {
+  readonly rows: readonly HttpRow[];
+  readonly fuzz: {
+    readonly requests: number;
+    readonly failures: number;
+    readonly changes: number;
+    readonly heapGrownBytes: number;
+  };
+}
+
+const clock = createSystemClock();
+const entropy = createSystemEntropy();
+const many = 1_000_000;
+
+/** Server, Gate, Warden and somebody who keeps the commands, as Kasmina does, on the disk. */
+const startStack = async (dataDir: string) => {
+  const log = silentLog;
+  const nats = {
+    mode: "embedded",
+    host: "127.0.0.1",
+    port: -1,
+    memoryBytesMax: 67_108_864,
+    storageBytesMax: 268_435_456,
+  } as const;
+  const oona = await startOona({ clock, entropy, log, config: nats, dataDir, payloadBytesMax: 8_388_608 });
+  const database = openDatabase({ file: join(dataDir, "bench.db"), migrations, busyTimeoutMs: 5_000 });
+  const signer = ledgerSigner(generateLedgerKey());
+  const ledger = createLedger({ database, signer, clock, headEntriesMax: 256, onHead: () => undefined });
+  const runs = createRunStore({ database, ledger, idempotencyMs: 300_000, outboxMessagesMax: many, boundariesMax: 4 });
+  runs.createRun({ runId: "r-1", arm: "grown", nowMs: clock.nowMs() });
+  const each = { admin: many, operator: many, developer: many, observer: many, anonymous: many };
+  const control = ControlConfig.parse({ commandsPerMinuteMax: each });
+  const resilience = createResilience({
+    breaker: BreakerConfig.parse({}),
+    retry: RetryConfig.parse({}),
+    clock,
+    uniform: () => 0.5,
+  });
+  const ports = { connect: oona.connect, clock, log, mailboxMessagesMax: 10_000, resilience, onDeadLetter: () => undefined };
+  const windows = createGateStore({ database, loginsMax: 1_000 });
+  const gate = await startGate(ports, { runs, windows, control, requestTimeoutMs: 60_000 });
+  const store = createWardenStore({ database });
+  const warden = await startWarden(ports, { store, control, rememberedMs: 300_000, learnedAt: new Map() });
+  const kasmina = await oona.connect("kasmina");
+  let changes = 0;
+  await kasmina.respond("control.kasmina.admitted", async ({ command, by }) => {
+    const { requestId } = command;
+    const receipt: CommandReceipt = { kind: "accepted", requestId, runId: "r-1", appliesAtEpoch: 2, detail: command.kind };
+    if (commandRules[command.kind].access === "read") return receipt;
+    changes += 1;
+    runs.recordCommand({
+      command,
+      receipt,
+      sender: by.principal,
+      runId: "r-1",
+      pending: false,
+      nowMs: clock.nowMs(),
+      outbox: [],
+    });
+    return receipt;
+  });
+  let url = "";
+  const http = await startHttp(ports, async (scope) => {
+    const config = HttpConfig.parse({ port: 0, requestTimeoutMs: 60_000 });
+    const door = await openHttp({ ...scope, entropy, config, dataDir, portBefore: undefined });
+    url = door.url;
+    return door;
+  });
+  return {
+    url,
+    changes: () => changes,
+    stop: async () => {
+      for (const child of [http, warden, gate]) await child.stop("the bench is done");
+      await kasmina.close();
+      await oona.stop();
+      database.close();
+    },
+  };
+};
+
+const client = fileURLToPath(new URL("load-client.ts", import.meta.url));
+const run = promisify(execFile);
+
+/** What no client of ours would send. */
+const nonsense = fc.oneof(
+  fc.json({ maxDepth: 5 }),
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc
+    .record({ kind: fc.constantFrom(...commandKinds), requestId: fc.string(), seedId: fc.anything(), reason: fc.anything() })
+    .map((body) => JSON.stringify(body) ?? ""),
+);
+
+/** Every request is answered, typed, and changes nothing: they carry no token. */
+const fuzz = async (url: string, requests: number, changesOf: () => number): Promise<HttpBench["fuzz"]> => {
+  const bodies = fc.sample(nonsense, { numRuns: Math.min(requests, 5_000), seed: 1 });
+  const before = { changes: changesOf(), heapBytes: process.memoryUsage().heapUsed };
+  let failures = 0;
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (;;) {
+      const i = next++;
+      if (i >= requests) return;
+      const path =
+        i % 3 === 0
+          ? `/seeds/${encodeURIComponent(bodies[(i * 7) % bodies.length]!.slice(0, 60).toString())}/germinate`
+          : "/commands";
+      try {
+        const answer = await fetch(`${url}${path}`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: bodies[i % bodies.length]!,
+        });
+        const type = answer.headers.get("content-type") ?? "";
+        await answer.arrayBuffer();
+        if (answer.status < 200 || answer.status === 500 || !/^application\/(problem\+)?json/.test(type)) failures += 1;
+      } catch {
+        failures += 1;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, work));
+  return {
+    requests,
+    failures,
+    changes: changesOf() - before.changes,
+    heapGrownBytes: process.memoryUsage().heapUsed - before.heapBytes,
+  };
+};
+
+export const benchHttp = async ({ commands = 20_000, concurrency = 64, fuzzRequests = 100_000 } = {}): Promise<HttpBench> => {
+  const dataDir = await mkdtemp(join(tmpdir(), "esper-bench-http-"));
+  const stack = await startStack(dataDir);
+  try {
+    const key = await readTokenKey(tokenKeyFile(dataDir));
+    const token = await mintToken(key, { principal: "bench", role: "operator", lifetimeMs: 3_600_000, nowMs: clock.nowMs() });
+    const rows: HttpRow[] = [];
+    for (const kind of ["read", "change"] as const)
+      for (const transport of ["nats", "http"] as const) {
+        const target = transport === "nats" ? dataDir : stack.url;
+        const args = [
+          "--import",
+          "tsx",
+          client,
+          transport,
+          target,
+          token,
+          kind,
+          String(commands),
+          String(concurrency),
+          `${transport}-${kind}`,
+        ];
+        const { stdout } = await run(process.execPath, args);
+        const load: Load = JSON.parse(stdout);
+        rows.push({ transport, kind, perSecond: commands / load.seconds, ...load });
+      }
+    return { rows, fuzz: await fuzz(stack.url, fuzzRequests, stack.changes) };
+  } finally {
+    await stack.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
+};
+
+export const httpTable = ({ rows, fuzz: fuzzed }: HttpBench): string =>
+  [
+    table(
+      ["command", "by", "a second", "p50", "p99", "against NATS"],
+      rows.map(({ kind, transport, perSecond, p50Ms, p99Ms }) => {
+        const nats = rows.find((row) => row.kind === kind && row.transport === "nats")?.perSecond ?? Number.NaN;
+        return [
+          kind === "read" ? "read (`status`)" : "change, committed (`cull`)",
+          transport === "nats" ? "NATS" : "HTTP",
+          perSecond.toFixed(0),
+          `${p50Ms.toFixed(2)} ms`,
+          `${p99Ms.toFixed(2)} ms`,
+          `${(perSecond / nats).toFixed(2)} ×`,
+        ];
+      }),
+    ),
+    "",
+    `${fuzzed.requests} requests that make no sense: ${fuzzed.failures} failures or untyped answers, ${fuzzed.changes} changes, heap grown by ${(fuzzed.heapGrownBytes / 1e6).toFixed(1)} MB.`,
+  ].join("\n");
+
+if (isMain(import.meta.url)) {
+  const bench = await benchHttp();
+  print(bench, httpTable(bench));
+}

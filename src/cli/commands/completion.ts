@@ -1,0 +1,130 @@
+/** `esper completion`: a script for a shell; and what that script asks, `esper __complete`: commands, options, and ids of the running node. */
+import { Argument, type Command } from "commander";
+import type { CommandReceipt } from "../../contracts/commands.ts";
+import { type CliContext, type CommandScope, writeLines } from "../context.ts";
+import { type Completes, controlKinds, kernelFilter, type OptionKind, seedFilter } from "../control/kinds.ts";
+import { buildCommand, type CommandFields, withNode } from "../operator.ts";
+
+const shells = ["bash", "zsh", "fish"] as const;
+type Shell = (typeof shells)[number];
+
+/** A node that does not answer in this time completes nothing. */
+const timeoutMs = 700;
+const idsMax = 500;
+
+const scripts: Readonly<Record<Shell, string>> = {
+  bash: `_esper() {
+  local IFS=$'\\n'
+  COMPREPLY=($(esper __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  if declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions "\${COMP_WORDS[COMP_CWORD]}"; fi
+}
+complete -o default -F _esper esper`,
+  zsh: `#compdef esper
+_esper() {
+  local -a found
+  found=("\${(@f)$(esper __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  compadd -a found
+}
+compdef _esper esper`,
+  fish: `function __esper_complete
+  set -l words (commandline -opc) (commandline -ct)
+  esper __complete -- $words[2..-1] 2>/dev/null
+end
+complete -c esper -f -a '(__esper_complete)'`,
+};
+
+/** What each kind of id is read from. */
+const sources: Readonly<
+  Record<Completes, { readonly ask: CommandFields; readonly ids: (receipt: CommandReceipt) => readonly string[] }>
+> = {
+  seed: {
+    ask: { kind: "seeds", limit: idsMax },
+    ids: (receipt) => (receipt.kind === "seeds" ? receipt.seeds.map(({ seedId }) => seedId) : []),
+  },
+  layer: { ask: { kind: "layers" }, ids: (receipt) => (receipt.kind === "layers" ? receipt.layers.map(({ site }) => site) : []) },
+  kernel: {
+    ask: { kind: "kernels", limit: idsMax },
+    ids: (receipt) => (receipt.kind === "kernels" ? receipt.kernels.map(({ hash }) => hash) : []),
+  },
+  policy: {
+    ask: { kind: "policies" },
+    ids: (receipt) => (receipt.kind === "policies" ? receipt.policies.map(({ hash }) => hash) : []),
+  },
+  request: {
+    ask: { kind: "approvals" },
+    ids: (receipt) =>
+      receipt.kind === "approvals"
+        ? receipt.approvals.filter(({ state }) => state === "waiting").map(({ requestId }) => requestId)
+        : [],
+  },
+};
+
+const nameOf = ({ flags }: OptionKind): string => flags.split(" ")[0] ?? flags;
+
+const optionsOf = (words: readonly string[]): readonly OptionKind[] => {
+  if (words[0] === "ctl") return controlKinds.find(({ kind }) => kind === words[1])?.options ?? [];
+  if (words[0] === "seeds") return seedFilter;
+  return words[0] === "kernels" ? kernelFilter : [];
+};
+
+const idsOf = async (context: CliContext, completes: Completes, words: readonly string[]): Promise<readonly string[]> => {
+  const dataDir = words[words.indexOf("--data-dir") + 1];
+  const path = words.includes("--data-dir") && dataDir !== undefined ? dataDir : ".esper";
+  const { ask, ids } = sources[completes];
+  try {
+    return await withNode(context, { path, timeoutMs, role: "operator" }, async (request) =>
+      ids(
+        await request(
+          "control.kasmina.commands",
+          buildCommand(ask, () => `cli-${context.entropy.token(8)}`),
+        ),
+      ),
+    );
+  } catch {
+    // No node, no ids: a shell has nothing to say about it.
+    return [];
+  }
+};
+
+/** Options of every command, with their values: they may stand before a command's name. */
+const ofNode = ["--data-dir", "--connection", "--as"];
+const withoutNode = (words: readonly string[]): readonly string[] =>
+  words.filter((word, i) => !ofNode.includes(word) && !ofNode.includes(words[i - 1] ?? ""));
+
+/** What may stand in the place of the last of the words. */
+const candidates = async (context: CliContext, program: Command, typed: readonly string[]): Promise<readonly string[]> => {
+  const words = withoutNode(typed);
+  const [last = "", previous] = [words.at(-1), words.at(-2)];
+  const before = words.slice(0, -1);
+  const option = optionsOf(before).find((each) => nameOf(each) === previous);
+  if (option?.completes !== undefined) return idsOf(context, option.completes, typed);
+  if (option?.choices !== undefined) return option.choices;
+  const named = before.filter((word) => !word.startsWith("-"));
+  let place = program;
+  for (const word of named) place = place.commands.find((each) => each.name() === word) ?? place;
+  if (last.startsWith("-")) return place.options.flatMap(({ long }) => long ?? []);
+  return place === program || place.commands.length > 0
+    ? place.commands.map((each) => each.name()).filter((name) => !name.startsWith("__"))
+    : [];
+};
+
+export const addCompletion = (program: Command, { context }: CommandScope): void => {
+  program
+    .command("completion")
+    .addArgument(new Argument("<shell>", "which shell").choices(shells))
+    .description("Print a script that completes commands, options and ids of the running node.")
+    .addHelpText(
+      "after",
+      '\nExamples:\n  eval "$(esper completion bash)"\n  esper completion fish > ~/.config/fish/completions/esper.fish',
+    )
+    .action((shell: Shell) => writeLines(context, [scripts[shell]]));
+  program
+    .command("__complete", { hidden: true })
+    .argument("[words...]")
+    .allowUnknownOption()
+    .action(async (words: readonly string[]) => {
+      const last = words.at(-1) ?? "";
+      const found = await candidates(context, program, words);
+      writeLines(context, [...new Set(found)].filter((word) => word.startsWith(last)).slice(0, idsMax));
+    });
+};

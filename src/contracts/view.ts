@@ -1,0 +1,3 @@
+/** What the page shows, and what is sent to it: types alone. */
+export type * from "./view-state.ts";
+export type * from "./view-wire.ts";

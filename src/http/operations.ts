@@ -1,0 +1,87 @@
+/** The routes that are no commands, as the document describes them. */
+import type { z } from "zod";
+import { Alerts, Health } from "../contracts/observed.ts";
+import { Performance } from "../contracts/performance.ts";
+import { type PersonRole, personRoles } from "../contracts/roles.ts";
+import { rolesOf } from "./access.ts";
+
+export interface Operation {
+  /** With `{name}`, as OpenAPI writes it. */
+  readonly path: string;
+  readonly about: string;
+  readonly roles: readonly PersonRole[];
+  readonly parameters?: readonly { readonly name: string; readonly in: "path" | "query" | "header"; readonly about: string }[];
+  /** Status → what is answered: a schema's name, or a media type. */
+  readonly answers: Readonly<Record<number, { readonly about: string; readonly schema?: string; readonly type?: string }>>;
+}
+
+/** Schemas that only these routes use. */
+export const operationSchemas: Readonly<Record<string, z.ZodType>> = {
+  Health,
+  Readiness: Health.pick({ ready: true, reasons: true }),
+  Liveness: Health.pick({ live: true }),
+  Alerts,
+  Performance,
+};
+
+export const operations: readonly Operation[] = [
+  {
+    path: "/health",
+    about: "Whether the node is alive and ready, and how each actor is.",
+    roles: personRoles,
+    answers: { 200: { about: "Ready.", schema: "Health" }, 503: { about: "Alive, not ready.", schema: "Health" } },
+  },
+  {
+    path: "/health/live",
+    about: "Whether the process answers.",
+    roles: personRoles,
+    answers: { 200: { about: "It does.", schema: "Liveness" } },
+  },
+  {
+    path: "/health/ready",
+    about: "Whether every actor is up.",
+    roles: personRoles,
+    answers: { 200: { about: "Ready.", schema: "Readiness" }, 503: { about: "Not ready.", schema: "Readiness" } },
+  },
+  {
+    path: "/metrics",
+    about: "Prometheus' text format.",
+    roles: rolesOf("query.observed"),
+    answers: { 200: { about: "Metrics.", type: "text/plain" } },
+  },
+  {
+    path: "/alerts",
+    about: "What asks for a person's attention, and what did.",
+    roles: rolesOf("query.alerts"),
+    parameters: [{ name: "active", in: "query", about: "`true`: only alerts that last." }],
+    answers: { 200: { about: "Alerts, those that last first.", schema: "Alerts" } },
+  },
+  {
+    path: "/performance",
+    about: "Circuit breakers with counts and latencies, actors with their queues.",
+    roles: rolesOf("query.performance"),
+    answers: { 200: { about: "How the node does.", schema: "Performance" } },
+  },
+  {
+    path: "/artifacts/{hash}",
+    about: "An asset of the library as the bytes that its hash is of.",
+    roles: rolesOf("query.observed"),
+    parameters: [
+      { name: "hash", in: "path", about: "SHA-256, 64 hexadecimal digits." },
+      { name: "Range", in: "header", about: "One range of bytes, for example `bytes=0-1023`." },
+      { name: "If-None-Match", in: "header", about: "The entity tag of what is there already." },
+    ],
+    answers: {
+      200: { about: "All of it; the entity tag is its hash.", type: "application/json" },
+      206: { about: "The range that was asked for.", type: "application/json" },
+      304: { about: "It is there already." },
+      416: { about: "No such range.", schema: "Problem" },
+    },
+  },
+  {
+    path: "/openapi.json",
+    about: "This document.",
+    roles: personRoles,
+    answers: { 200: { about: "OpenAPI 3.1.", type: "application/json" } },
+  },
+];
