@@ -121,9 +121,7 @@ describe("errors", () => {
   });
 
   test("a missing value and a wrong item of a list", () => {
-    expect(textError("services: {nats: {mode: external}}\n")).toContain(
-      "services.nats.url: expected text, found nothing (line 1)",
-    );
+    expect(textError("model: {name: file}\n")).toContain("model.file: expected text, found nothing (line 1)");
     expect(textError("arms: [grown, grwn]\n")).toContain(
       'arms[1]: expected no-growth or grown or healthy, found "grwn", did you mean grown? (line 1)',
     );
