@@ -20,11 +20,12 @@ import type { ToldRun } from "../policy/report.ts";
 import { guardForgeLane } from "../resilience/guard-lanes.ts";
 import { createResilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
+import type { WaitingRun } from "../store/waiting-runs.ts";
 import { createForgeLane } from "../workers/piscina-lanes.ts";
 import { runArm, validationBatchesOf } from "./arm.ts";
 import { describeMachine } from "./machine.ts";
 import { type Prepared, prepare } from "./prepare.ts";
-import { createRunQueue, type WaitingRun } from "./run-queue.ts";
+import { createRunQueue } from "./run-queue.ts";
 import { type Services, startServices } from "./services.ts";
 import { openStores, type Stores } from "./stores.ts";
 
@@ -61,7 +62,12 @@ export const runNode: RunNode = async (options) => {
       clock,
       uniform: createRandom(Buffer.from(entropy.token(6)).readUIntBE(0, 6)).fork("retries").uniform,
     });
-    const queue = createRunQueue({ runsWaitingMax: config.control.runsWaitingMax, stays: stay, interrupt: options.signal });
+    const queue = createRunQueue({
+      runsWaitingMax: config.control.runsWaitingMax,
+      stays: stay,
+      interrupt: options.signal,
+      store: stores.waitingRuns,
+    });
     const { signal } = queue;
     const note = (text: string): void => view.note(text);
     const prepareFor = (wanted: EsperConfig): Promise<Prepared> =>

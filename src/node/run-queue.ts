@@ -1,19 +1,12 @@
 /**
- * Runs that were asked for while a node stays: they wait for their turn, one after the other, and go with the node.
+ * Runs that were asked for while a node stays: they wait for their turn, one after the other.
  *
  * Q1 At most `runsWaitingMax` wait; the next one is refused.
  * Q2 A node that does not stay, or that ends, takes no run.
+ * Q3 What was told to wait is on the disk before it is told, and until its turn has come or a person ends the node by command: a node that stays takes
+ *    up what an earlier one was told and had no time for. A run that began is not begun again.
  */
-import type { StartConfig } from "../contracts/config.ts";
-
-export interface WaitingRun {
-  readonly requestId: string;
-  /** Its report's name; the ids of its runs begin with it. */
-  readonly name: string;
-  readonly config: StartConfig;
-  /** Under the data directory. */
-  readonly resume?: string | undefined;
-}
+import type { WaitingRun, WaitingRunStore } from "../store/waiting-runs.ts";
 
 export type Queued =
   | { readonly kind: "queued"; readonly position: number }
@@ -36,10 +29,11 @@ export interface RunQueueOptions {
   readonly stays: boolean;
   /** Aborted when a person ends the node. */
   readonly interrupt: AbortSignal;
+  readonly store: WaitingRunStore;
 }
 
-export const createRunQueue = ({ runsWaitingMax, stays, interrupt }: RunQueueOptions): RunQueue => {
-  const waiting: WaitingRun[] = [];
+export const createRunQueue = ({ runsWaitingMax, stays, interrupt, store }: RunQueueOptions): RunQueue => {
+  const waiting: WaitingRun[] = stays ? [...store.list()] : []; // Q2 Q3
   const asked = new AbortController();
   const signal = AbortSignal.any([asked.signal, interrupt]);
   let wake: (() => void) | undefined;
@@ -62,18 +56,22 @@ export const createRunQueue = ({ runsWaitingMax, stays, interrupt }: RunQueueOpt
           code: "limit",
           reason: `${waiting.length} runs wait, at most ${runsWaitingMax} may (control.runsWaitingMax)`,
         }; // Q1
+      store.put(run); // Q3
       waiting.push(run);
       wake?.();
       return { kind: "queued", position: waiting.length };
     },
     end: (reason) => {
-      waiting.length = 0;
+      for (const { requestId } of waiting.splice(0)) store.remove(requestId);
       asked.abort(new Error(reason));
     },
     next: async () => {
       while (!signal.aborted) {
         const run = waiting.shift();
-        if (run !== undefined) return run;
+        if (run !== undefined) {
+          store.remove(run.requestId); // Q3
+          return run;
+        }
         await new Promise<void>((resolve) => {
           wake = resolve;
         });

@@ -18,6 +18,7 @@ import { lockDataDir, type NodeLock } from "../store/node-lock.ts";
 import { type DataPaths, dataPaths } from "../store/paths.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { createRunStore } from "../store/sqlite-run-store.ts";
+import { createWaitingRunStore, type WaitingRunStore } from "../store/waiting-runs.ts";
 import { createWardenStore, type WardenStore } from "../store/warden-store.ts";
 import { openArtifacts } from "./artifacts.ts";
 import { openCapabilityKey } from "./capability-key.ts";
@@ -39,6 +40,7 @@ export interface Stores {
   readonly decisions: DecisionStore;
   readonly experiences: ExperienceStore;
   readonly kernelStatuses: KernelStatusStore;
+  readonly waitingRuns: WaitingRunStore;
   readonly checkpoints: Checkpoints;
   /** Signs and reads what forges may do in the library. */
   readonly capabilities: CapabilityAuthority;
@@ -118,6 +120,7 @@ const openLocked = async ({ paths, dataDir, config, clock, toolchain, log, lock 
     decisions: createDecisionStore(database),
     experiences: createExperienceStore(database),
     kernelStatuses: createKernelStatusStore(database),
+    waitingRuns: createWaitingRunStore(database),
     deadLetters: createDeadLetterStore({ database, lettersMax: services.deadLetters.lettersMax }),
     checkpoints: artifacts.checkpoints,
     capabilities: await openCapabilityKey(paths.capabilityKey),

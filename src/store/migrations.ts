@@ -199,4 +199,22 @@ CREATE TABLE experiences (
 );
 `;
 
-export const migrations: readonly string[] = [library + runs, tags, ledger, control, deadLetters, artifacts, steering];
+/** Runs that wait for their turn. */
+const waitingRuns = `
+CREATE TABLE waiting_runs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  request_id TEXT NOT NULL UNIQUE,
+  run TEXT NOT NULL
+);
+`;
+
+export const migrations: readonly string[] = [
+  library + runs,
+  tags,
+  ledger,
+  control,
+  deadLetters,
+  artifacts,
+  steering,
+  waitingRuns,
+];

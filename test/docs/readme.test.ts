@@ -221,7 +221,7 @@ describe("README", () => {
   }, 240_000);
 
   it("a node that stays: tables, policy, a further run, its end", async () => {
-    const line = "esper start --config configs/debug.yaml --stay";
+    const line = "esper start --config configs/quickstart.yaml --stay";
     tried.add(line);
     const node = start(line, folder);
     await untilItAnswers();

@@ -20,7 +20,6 @@ export interface Ended {
 
 export const children = new Set<ChildProcess>();
 
-/** Runs a line in `folder`. `esper` stands for the built command line, as the README says. */
 export interface Started {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -28,6 +27,7 @@ export interface Started {
   said(pattern: RegExp): Promise<string>;
 }
 
+/** Runs a line in `folder`. `esper` stands for the built command line, as the README says. */
 export const start = (line: string, folder: string): Started => {
   const [name, ...args] = line.split(" ");
   if (name !== "esper" && name !== "node") throw new Error(`expected a line that begins with esper or node, got ${line}`);

@@ -117,13 +117,18 @@ test("the tables of the program can be made", () => {
     .all();
   expect(names.map((row) => text(row, "name")).sort()).toEqual([
     "approvals",
+    "artifact_index_names",
+    "artifact_index_seen",
     "asset_inputs",
     "assets",
     "boundaries",
     "commands",
     "dead_letters",
+    "decisions",
+    "experiences",
     "field_reports",
     "gate_windows",
+    "kernel_status",
     "kernel_tags",
     "learning_changes",
     "ledger",
@@ -132,6 +137,7 @@ test("the tables of the program can be made", () => {
     "outbox",
     "runs",
     "seed_transitions",
+    "waiting_runs",
   ]);
   expect(migrations.length).toBeGreaterThan(0);
 });
