@@ -87,7 +87,7 @@ test(
     await page.locator('.commands [data-command="pin"]').click();
     const pin = await node.until("system.events.command", ({ command }) => command.kind === "pin");
     expect(pin).toMatchObject({ sender: "ada", role: "operator", transport: "http", receipt: { kind: "accepted" } });
-    await page.getByText("seed:h3 is pinned").waitFor();
+    await page.getByText("seed:h3 is pinned", { exact: true }).waitFor();
     const receipts = (await page.getByLabel("Receipts").allInnerTexts()).join("\n");
     for (const kind of ["cull", "pause", "resume", "pin"]) expect(receipts).toContain(kind);
 
