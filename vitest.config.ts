@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
+    // Left out, one core is kept free: on two cores that is half of them.
+    maxWorkers: "100%",
     reporters: ["default"],
     testTimeout: 60_000,
     hookTimeout: 60_000,

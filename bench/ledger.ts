@@ -5,10 +5,11 @@ import { join } from "node:path";
 import type { LedgerHead } from "../src/contracts/ledger.ts";
 import { createSystemClock } from "../src/ports/system.ts";
 import { type Database, openDatabase } from "../src/store/database.ts";
+import { generateSigningKey } from "../src/store/ed25519.ts";
 import { createLedger, type Ledger } from "../src/store/ledger.ts";
 import { LedgerReplay } from "../src/store/ledger-replay.ts";
 import { entryOfRow, readLedgerHeads, readLedgerRows } from "../src/store/ledger-rows.ts";
-import { generateLedgerKey, ledgerSigner } from "../src/store/ledger-signature.ts";
+import { ledgerSigner } from "../src/store/ledger-signature.ts";
 import { verifyLedger } from "../src/store/ledger-verify.ts";
 import { migrations } from "../src/store/migrations.ts";
 import { createRunStore } from "../src/store/sqlite-run-store.ts";
@@ -27,7 +28,7 @@ export interface LedgerBench {
 }
 
 const nothing: Ledger = { append: () => undefined };
-const signer = ledgerSigner(generateLedgerKey());
+const signer = ledgerSigner(generateSigningKey());
 const clock = createSystemClock();
 
 const ledgerOn = (database: Database): Ledger =>

@@ -13,6 +13,7 @@ import { gunzipSync } from "node:zlib";
 import fastify from "fastify";
 import { MorphogeneticConfig } from "../src/contracts/config-morphogenetic.ts";
 import { ViewConfig } from "../src/contracts/config-view.ts";
+import { lifecycleStates } from "../src/contracts/lifecycle.ts";
 import type { RecordedChunk, SeedStep, ViewChange, ViewDelta, ViewSnapshot, ViewState } from "../src/contracts/view.ts";
 import type { ViewPorts } from "../src/http/view-ports.ts";
 import { viewRoutes } from "../src/http/view-routes.ts";
@@ -52,16 +53,7 @@ export interface ViewResult {
 
 const clock = createSystemClock();
 const runId = "bench";
-const trialStates = [
-  "GERMINATED",
-  "LOADING",
-  "TRAINING",
-  "GRAFTING",
-  "STABILIZATION",
-  "EVALUATING",
-  "FINE_TUNING",
-  "FOSSILIZED",
-] as const;
+const trialStates = lifecycleStates.slice(1, lifecycleStates.indexOf("FOSSILIZED") + 1);
 
 const stepTo = (sequence: number, epoch: number): SeedStep => ({
   sequence,

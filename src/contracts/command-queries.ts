@@ -55,8 +55,8 @@ export const queryCommands = [
   z.strictObject({ ...base, kind: z.literal("analyze") }),
 ] as const;
 
-/** A seed in a list. */
-export const SeedSummary = z.strictObject({
+/** A seed as the status of its run shows it. */
+export const SeedStatus = z.strictObject({
   seedId: z.string(),
   site: z.string(),
   state: LifecycleState,
@@ -65,6 +65,12 @@ export const SeedSummary = z.strictObject({
   embargoUntilEpoch: z.int().min(0),
   health: z.number().optional(),
   alpha: z.number(),
+});
+export type SeedStatus = z.infer<typeof SeedStatus>;
+
+/** A seed in a list. */
+export const SeedSummary = z.strictObject({
+  ...SeedStatus.shape,
   pinned: z.boolean(),
   blueprint: BlueprintRequest.optional(),
   fromSite: z.string().optional(),

@@ -3,10 +3,9 @@ import { z } from "zod";
 import { BudgetAmounts, BudgetStanding, budgetResources } from "./budget.ts";
 import { base, reason } from "./command-base.ts";
 import { BlueprintChoice, changeCommands } from "./command-changes.ts";
-import { queryCommands, queryReceipts } from "./command-queries.ts";
+import { queryCommands, queryReceipts, SeedStatus } from "./command-queries.ts";
 import { Forecast } from "./decision.ts";
 import { RequestId, SeedId, SiteId } from "./ids.ts";
-import { LifecycleState } from "./lifecycle.ts";
 import { HostSummary } from "./plan.ts";
 import { PruneTarget } from "./pruning.ts";
 
@@ -109,18 +108,6 @@ export const Holds = z.strictObject({
   pins: z.array(z.string()).max(1024),
 });
 export type Holds = z.infer<typeof Holds>;
-
-export const SeedStatus = z.strictObject({
-  seedId: z.string(),
-  site: z.string(),
-  state: LifecycleState,
-  sinceEpoch: z.int().min(0),
-  reason: z.string(),
-  embargoUntilEpoch: z.int().min(0),
-  health: z.number().optional(),
-  alpha: z.number(),
-});
-export type SeedStatus = z.infer<typeof SeedStatus>;
 
 export const RunStatus = z.strictObject({
   runId: z.string(),

@@ -5,6 +5,7 @@
  * H2 A request that a page of another origin made is refused, unless it only opens a page of ours.
  * H3 An answer may be shown by a browser only as what it says it is, runs no script or style but those of files of this server, and is
  *    framed by nobody.
+ * H4 An answer that does not say how long it holds is kept by no cache.
  */
 import { isIP } from "node:net";
 import type { FastifyInstance, FastifyRequest } from "fastify";
@@ -80,5 +81,8 @@ export const addGuard = (app: FastifyInstance, config: HttpConfig): void => {
         403,
         "expected a request of a program or of this node's own page, a page of another origin made it",
       );
+  });
+  app.addHook("onSend", async (_request, reply) => {
+    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store"); // H4
   });
 };

@@ -34,9 +34,6 @@ export const openRecordedServer = async ({ port, view, pageFolder }: RecordedSer
   const app = Fastify({ logger: false, bodyLimit: 1, forceCloseConnections: true, requestTimeout: config.requestTimeoutMs });
   app.server.maxConnections = config.connectionsMax;
   addGuard(app, config);
-  app.addHook("onSend", async (_request, reply) => {
-    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
-  });
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
       reply,

@@ -108,9 +108,6 @@ export const createHttpServer = (ports: HttpPorts): FastifyInstance => {
   readJson(app);
   addGuard(app, config);
   addRequester(app, createTokenVerifier({ key: tokenKey, clock, tokenLifetimeMsMax }));
-  app.addHook("onSend", async (_request, reply) => {
-    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
-  });
 
   // S2
   app.setNotFoundHandler((request, reply) =>

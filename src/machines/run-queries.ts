@@ -1,7 +1,7 @@
 /** Questions to a run, answered from its state alone. */
 import { budgetResources } from "../contracts/budget.ts";
-import type { LayerStanding, SeedDetail, SeedSummary } from "../contracts/command-queries.ts";
-import type { CommandReceipt, RunStatus, SeedStatus } from "../contracts/commands.ts";
+import type { LayerStanding, SeedDetail, SeedStatus, SeedSummary } from "../contracts/command-queries.ts";
+import type { CommandReceipt, RunStatus } from "../contracts/commands.ts";
 import type { SiteSummary } from "../contracts/plan.ts";
 import { pruneSeedId } from "../contracts/pruning.ts";
 import { gapLower, severityOf } from "../contracts/signal.ts";

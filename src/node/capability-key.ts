@@ -7,7 +7,8 @@
 import { readFile } from "node:fs/promises";
 import { writePrivateFile } from "../bus/private-file.ts";
 import { describeError, ServiceError } from "../contracts/errors.ts";
-import { type CapabilityAuthority, capabilityAuthority, generateCapabilityKey } from "../store/capability-token.ts";
+import { type CapabilityAuthority, capabilityAuthority } from "../store/capability-token.ts";
+import { generateSigningKey } from "../store/ed25519.ts";
 import { errorCode } from "../store/file-system.ts";
 
 /** @throws DataError when the file holds no such key; ServiceError when it cannot be read or written */
@@ -20,7 +21,7 @@ export const openCapabilityKey = async (file: string): Promise<CapabilityAuthori
       throw new ServiceError(`expected to read ${file}: ${describeError(error)}. Check the rights on the data directory.`, {
         file,
       });
-    pem = generateCapabilityKey();
+    pem = generateSigningKey();
     await writePrivateFile(file, pem); // N1
   }
   return capabilityAuthority(pem, file);

@@ -10,11 +10,12 @@ import { writePrivateFile } from "../bus/private-file.ts";
 import { DataError, describeError, ServiceError } from "../contracts/errors.ts";
 import type { Clock, Log } from "../contracts/ports.ts";
 import type { Database } from "../store/database.ts";
+import { generateSigningKey } from "../store/ed25519.ts";
 import { errorCode, type FileSystem } from "../store/file-system.ts";
 import { createLedger, type Ledger } from "../store/ledger.ts";
 import { openHeadsFile } from "../store/ledger-heads.ts";
 import { readLedgerTail } from "../store/ledger-rows.ts";
-import { fingerprintOf, generateLedgerKey, type LedgerSigner, ledgerSigner } from "../store/ledger-signature.ts";
+import { fingerprintOf, type LedgerSigner, ledgerSigner } from "../store/ledger-signature.ts";
 import type { LedgerPaths } from "../store/paths.ts";
 
 export interface NodeLedgerOptions {
@@ -65,7 +66,7 @@ const openSigner = async ({ database, fileSystem, paths }: NodeLedgerOptions): P
   let pem = await readIfThere(paths.key);
   if (pem === undefined) {
     if (signed !== undefined) throw wrong("nothing there"); // N1
-    pem = generateLedgerKey();
+    pem = generateSigningKey();
     await writeSynced(fileSystem, paths.key, pem);
   }
   const signer = ledgerSigner(pem, paths.key);

@@ -5,9 +5,9 @@
  * T2 There is one algorithm; a token names none.
  * T3 One reading of a token: bytes that are not the canonical form of the claims are refused, whoever signed them.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
-import { DataError, describeError } from "../contracts/errors.ts";
+import { createPublicKey, sign, verify } from "node:crypto";
 import { CapabilityClaims } from "../contracts/work.ts";
+import { readSigningKey } from "./ed25519.ts";
 import { checkContract, encodeJson } from "./json.ts";
 
 export interface CapabilityAuthority {
@@ -23,24 +23,9 @@ const lengthMax = 8192;
 /** T1 */
 const signedBytes = (claims: string): Buffer => Buffer.from(`esper-capability-v1\n${claims}`);
 
-/** A new private key in PEM (PKCS #8). */
-export const generateCapabilityKey = (): string =>
-  generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-
 /** @throws DataError when the text is no Ed25519 private key */
 export const capabilityAuthority = (pem: string, file?: string): CapabilityAuthority => {
-  const place = file === undefined ? {} : { file };
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(pem);
-  } catch (error) {
-    throw new DataError(
-      `${what}: expected an Ed25519 private key in PEM, found: ${describeError(error)}; delete the file, the next start makes a new key`,
-      place,
-    );
-  }
-  if (key.asymmetricKeyType !== "ed25519")
-    throw new DataError(`${what}: expected an Ed25519 private key, found one of ${key.asymmetricKeyType}`, place);
+  const key = readSigningKey(pem, { what, file, remedy: "delete the file, the next start makes a new key" });
   const publicKey = createPublicKey(key);
   return {
     mint: (claims) => {

@@ -4,9 +4,9 @@
  * S1 A signature says what it is for: that of the ever-changing tail never passes for one of a kept head, nor the other way round;
  *    none of the ledger passes for one of an artifact.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
-import { DataError, describeError } from "../contracts/errors.ts";
+import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import type { LedgerHead } from "../contracts/ledger.ts";
+import { readSigningKey } from "./ed25519.ts";
 import { encodeJson, sha256 } from "./json.ts";
 
 /** `head` is kept for good, `tail` only until the next entry. */
@@ -37,27 +37,12 @@ const signedText = (purpose: SignaturePurpose, { index, hash, atMs, publicKey }:
 const signedValue = (purpose: ValuePurpose, value: unknown, publicKey: string): Buffer =>
   Buffer.from(encodeJson({ purpose: `esper-${purpose}`, value, publicKey }, purpose));
 
-/** A new private key in PEM (PKCS #8). */
-export const generateLedgerKey = (): string =>
-  generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-
 /** SHA-256 of a public key as it stands in a head. */
 export const fingerprintOf = (publicKey: string): string => sha256(Buffer.from(publicKey, "hex"));
 
 /** @throws DataError when the text is no Ed25519 private key */
 export const ledgerSigner = (pem: string, file?: string): LedgerSigner => {
-  const place = file === undefined ? {} : { file };
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(pem);
-  } catch (error) {
-    throw new DataError(
-      `ledger key: expected an Ed25519 private key in PEM, found: ${describeError(error)}; put the file back from a backup`,
-      place,
-    );
-  }
-  if (key.asymmetricKeyType !== "ed25519")
-    throw new DataError(`ledger key: expected an Ed25519 private key, found one of ${key.asymmetricKeyType}`, place);
+  const key = readSigningKey(pem, { what: "ledger key", file, remedy: "put the file back from a backup" });
   const publicKey = createPublicKey(key).export({ type: "spki", format: "der" }).toString("hex");
   return {
     publicKey,

@@ -12,7 +12,8 @@ import { listServices } from "../../src/bus/service-list.ts";
 import { runRoles } from "../../src/contracts/config-roles.ts";
 import type { CapabilityClaims } from "../../src/contracts/work.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
-import { capabilityAuthority, generateCapabilityKey } from "../../src/store/capability-token.ts";
+import { capabilityAuthority } from "../../src/store/capability-token.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { dataPaths } from "../../src/store/paths.ts";
 import { silentLog, smallConfig, startNode, type TestNode, temporaryFolder } from "./support.ts";
 
@@ -164,7 +165,7 @@ const refusals = async (node: TestNode, hostHash: string, kernelHash: string): P
     const good = own.mint(claims);
     expect(await get(hostHash, "host", good)).toBe("found");
     expect(await get(hostHash, "host")).toBe("no_token");
-    expect(await get(hostHash, "host", capabilityAuthority(generateCapabilityKey()).mint(claims))).toBe("forged_token");
+    expect(await get(hostHash, "host", capabilityAuthority(generateSigningKey()).mint(claims))).toBe("forged_token");
     expect(await get(hostHash, "host", `${good.slice(0, -4)}AAAA`)).toBe("forged_token");
     expect(await get(hostHash, "host", own.mint({ ...claims, issuedAtMs: 0, expiresAtMs: 1 }))).toBe("expired_token");
     expect(await get(hostHash, "host", own.mint({ ...claims, issuedAtMs: nowMs + 3_600_000 }))).toBe("early_token");

@@ -10,9 +10,9 @@ import { openNodeLedger } from "../../src/node/ledger.ts";
 import { auditLedger } from "../../src/node/ledger-audit.ts";
 import { createSystemClock } from "../../src/ports/system.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { type FileSystem, nodeFileSystem } from "../../src/store/file-system.ts";
 import { lastLedgerRows, readLedgerHeads } from "../../src/store/ledger-rows.ts";
-import { generateLedgerKey } from "../../src/store/ledger-signature.ts";
 import { migrations } from "../../src/store/migrations.ts";
 import { dataPaths } from "../../src/store/paths.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
@@ -103,13 +103,13 @@ test.each<[string, (dataDir: string) => void, RegExp]>([
   ],
   [
     "another one",
-    (dataDir) => writeFileSync(dataPaths(dataDir).ledger.key, generateLedgerKey()),
+    (dataDir) => writeFileSync(dataPaths(dataDir).ledger.key, generateSigningKey()),
     /expected the key with the fingerprint/,
   ],
   [
     "another one, with its fingerprint taken away",
     (dataDir) => {
-      writeFileSync(dataPaths(dataDir).ledger.key, generateLedgerKey());
+      writeFileSync(dataPaths(dataDir).ledger.key, generateSigningKey());
       rmSync(dataPaths(dataDir).ledger.fingerprint);
     },
     /expected the key with the fingerprint .* found one with/,

@@ -5,8 +5,9 @@ import type { Log } from "../../src/contracts/ports.ts";
 import { silentLog } from "../../src/contracts/ports.ts";
 import { buildIndex, signEntry } from "../../src/store/artifact-index.ts";
 import { openArtifactIndex } from "../../src/store/artifact-index-file.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { anything, encodeJson } from "../../src/store/json.ts";
-import { generateLedgerKey, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { survivals } from "../support/simulated-disk.ts";
 import {
   checkpoint,
@@ -147,7 +148,7 @@ describe("an attack on the index of a node that is not running", () => {
 
   test("X2: one signed throughout by another key is refused, and so is a whole directory's under another key", async () => {
     const { under, disk, newest, start } = await attacked();
-    const stranger = ledgerSigner(generateLedgerKey());
+    const stranger = ledgerSigner(generateSigningKey());
     const entries = newest.entries.map(({ entry }) => signEntry(stranger, entry));
     writeIndexFile(disk, buildIndex(stranger, entries, { version: 99, createdAtMs: 1, expiresAtMs: 1e15 }));
     expect(await start()).toBe("foreign_key");
@@ -226,7 +227,7 @@ describe("the last checkpoint of a run", () => {
 
   test("of another node is refused until its key is trusted", async () => {
     const mine = world();
-    const theirs = { ...mine, dataDir: "/theirs", database: temporaryDatabase(), signer: ledgerSigner(generateLedgerKey()) };
+    const theirs = { ...mine, dataDir: "/theirs", database: temporaryDatabase(), signer: ledgerSigner(generateSigningKey()) };
     const [a, b] = [await testArtifacts(mine), await testArtifacts(theirs)];
     await checkpoint(b, 3, "r-9");
     const path = "/theirs/checkpoints/r-9/3";

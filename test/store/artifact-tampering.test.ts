@@ -6,9 +6,10 @@ import { DataError } from "../../src/contracts/errors.ts";
 import { createRandom } from "../../src/graph/random.ts";
 import { readIndex } from "../../src/store/artifact-index-read.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
 import { anything, encodeJson, sha256 } from "../../src/store/json.ts";
-import { generateLedgerKey, keyRing, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { keyRing, ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { migrations } from "../../src/store/migrations.ts";
 import { dataPaths } from "../../src/store/paths.ts";
 import { ArtifactError, openSigned, signArtifact } from "../../src/store/provenance.ts";
@@ -29,7 +30,7 @@ import {
 
 const bitFlips = 10_000;
 const paths = dataPaths("/data");
-const stranger = ledgerSigner(generateLedgerKey());
+const stranger = ledgerSigner(generateSigningKey());
 
 /** How a refusal reads: its fault, or `DataError` where bytes alone are wrong; undefined when nothing was refused. */
 const refusalOf = async (work: () => Promise<unknown>): Promise<string | undefined> => {

@@ -3,9 +3,10 @@ import { createPrivateKey, sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DataError } from "../../src/contracts/errors.ts";
 import type { CapabilityClaims } from "../../src/contracts/work.ts";
-import { capabilityAuthority, generateCapabilityKey } from "../../src/store/capability-token.ts";
+import { capabilityAuthority } from "../../src/store/capability-token.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { encodeJson } from "../../src/store/json.ts";
-import { generateLedgerKey, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { ledgerSigner } from "../../src/store/ledger-signature.ts";
 
 const claims: CapabilityClaims = {
   version: 1,
@@ -18,7 +19,7 @@ const claims: CapabilityClaims = {
   issuedAtMs: 1,
   expiresAtMs: 2,
 };
-const pem = generateCapabilityKey();
+const pem = generateSigningKey();
 const authority = capabilityAuthority(pem);
 const token = authority.mint(claims);
 const base64url = (text: string): string => Buffer.from(text).toString("base64url");
@@ -30,7 +31,7 @@ describe("a capability token", () => {
   });
 
   it("T2 of another key is nothing", () => {
-    expect(capabilityAuthority(generateCapabilityKey()).read(token)).toBeUndefined();
+    expect(capabilityAuthority(generateSigningKey()).read(token)).toBeUndefined();
   });
 
   it("with any one bit flipped, cut short or longer, is nothing", () => {
@@ -67,6 +68,6 @@ describe("a capability token", () => {
 
   it("a file that holds no such key is said to be damaged", () => {
     expect(() => capabilityAuthority("nothing", "key.pem")).toThrow(DataError);
-    expect(() => capabilityAuthority(generateLedgerKey())).not.toThrow();
+    expect(() => capabilityAuthority(generateSigningKey())).not.toThrow();
   });
 });

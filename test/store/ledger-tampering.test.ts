@@ -6,9 +6,10 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { LedgerHead } from "../../src/contracts/ledger.ts";
 import { type Database, openDatabase, type SqlValue } from "../../src/store/database.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { encodeJson } from "../../src/store/json.ts";
 import { hashOfRow, readLedgerRows, readLedgerTail } from "../../src/store/ledger-rows.ts";
-import { generateLedgerKey, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { type LedgerVerdict, verifyLedger } from "../../src/store/ledger-verify.ts";
 import { migrations } from "../../src/store/migrations.ts";
 import { History, headsOf, type Step, steps, verify } from "./ledger-history.ts";
@@ -240,7 +241,7 @@ test("a chain that was hashed anew from a changed entry on is found by the signa
 });
 
 test("a ledger that was signed anew with another key is found by the fingerprint, and by the file's heads", async () => {
-  const other = ledgerSigner(generateLedgerKey());
+  const other = ledgerSigner(generateSigningKey());
   const work = (): void => {
     for (const [table, purpose, heads] of [
       ["ledger_heads", "head", headsOf(database)],

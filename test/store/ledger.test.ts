@@ -4,10 +4,11 @@ import { describe, expect, test } from "vitest";
 import { ContractError, DataError, ServiceError } from "../../src/contracts/errors.ts";
 import { genesisHash, type LedgerDraft, type LedgerEntry } from "../../src/contracts/ledger.ts";
 import type { Database } from "../../src/store/database.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { hashJson } from "../../src/store/json.ts";
 import { differences, hashOfStandings, LedgerReplay, readStandings } from "../../src/store/ledger-replay.ts";
 import { entryOfRow, lastLedgerRows, readLedgerRows, readLedgerTail } from "../../src/store/ledger-rows.ts";
-import { generateLedgerKey, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { budgetOf, History, headsOf, type Step, steps, verify } from "./ledger-history.ts";
 import { temporaryDatabase, testLedger, transition } from "./support.ts";
 
@@ -190,7 +191,7 @@ describe("L6: nothing is put on an end that is not as it was signed", () => {
 
   test("it was signed with another key", () => {
     const database = temporaryDatabase();
-    testLedger(database, { signer: ledgerSigner(generateLedgerKey()) }).append([started()]);
+    testLedger(database, { signer: ledgerSigner(generateSigningKey()) }).append([started()]);
     expect(() => testLedger(database)).toThrow(/found the signature of another key/);
   });
 });

@@ -13,9 +13,10 @@ import type { EpochPlan } from "../../src/contracts/plan.ts";
 import { type Log, silentLog } from "../../src/contracts/ports.ts";
 import { type Artifacts, openArtifacts, reindexArtifacts } from "../../src/node/artifacts.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import type { FileSystem } from "../../src/store/file-system.ts";
 import { createLedger, type Ledger, type LedgerOptions } from "../../src/store/ledger.ts";
-import { generateLedgerKey, keyRing, ledgerSigner } from "../../src/store/ledger-signature.ts";
+import { keyRing, ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { migrations } from "../../src/store/migrations.ts";
 import { dataPaths } from "../../src/store/paths.ts";
 import { createSimulatedClock, type SimulatedClock } from "../support/clock.ts";
@@ -34,7 +35,7 @@ export const temporaryDatabase = (file = join(temporaryFolder(), "esper.db")): D
 };
 
 /** One key for all tests of a file. */
-export const testKey = generateLedgerKey();
+export const testKey = generateSigningKey();
 export const testSigner = ledgerSigner(testKey);
 export const testRing = keyRing(testSigner.fingerprint);
 

@@ -4,12 +4,13 @@ import { ValidationConfig } from "../../src/contracts/config-validation.ts";
 import type { CharacterizeTask, CompileTask } from "../../src/contracts/work.ts";
 import { type OrderTerms, orderCharacterization, orderCompilation } from "../../src/machines/task-orders.ts";
 import type { ForgeIdentity } from "../../src/policy/task-fit.ts";
-import { capabilityAuthority, generateCapabilityKey } from "../../src/store/capability-token.ts";
+import { capabilityAuthority } from "../../src/store/capability-token.ts";
+import { generateSigningKey } from "../../src/store/ed25519.ts";
 import { hashJson } from "../../src/store/json.ts";
 import { kernelKeyHash } from "../../src/store/library.ts";
 import { hashOf, kernelKey } from "../store/support.ts";
 
-export const authority = capabilityAuthority(generateCapabilityKey());
+export const authority = capabilityAuthority(generateSigningKey());
 
 /** Can do what the fixtures' keys ask for. */
 export const identity = (over: Partial<ForgeIdentity> = {}): ForgeIdentity => ({

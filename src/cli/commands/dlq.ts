@@ -1,8 +1,9 @@
 /** `esper dlq`: messages that no actor could handle; listed, shown, sent again, dropped. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { InputError } from "../../contracts/errors.ts";
 import { type PersonRole, personRoles } from "../../contracts/roles.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
+import { integerFrom } from "../control/parse.ts";
 import { exitCodeRefused } from "../exit-codes.ts";
 import { askNode, buildCommand } from "../operator.ts";
 import { formatLetter, formatLetterReceipt, formatLetters } from "../view/format-letters.ts";
@@ -24,15 +25,6 @@ interface ListOptions extends AskOptions {
 const limitMax = 500;
 const lettersPerCallMax = 1_000;
 
-const integerFrom =
-  (min: number, max = Number.MAX_SAFE_INTEGER) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(
-      `expected an integer of ${min} or more${max < Number.MAX_SAFE_INTEGER ? `, at most ${max}` : ""}.`,
-    );
-  };
 const idOf = integerFrom(1);
 const idsOf = (text: string, before: readonly number[] | undefined): readonly number[] => [...(before ?? []), idOf(text)];
 

@@ -57,6 +57,10 @@ const seed: OptionKind = {
   completes: "seed",
 };
 const site: OptionKind = { flags: "--site <layer>", about: "the layer", required: true, completes: "layer" };
+const pauseScope: readonly OptionKind[] = [
+  { flags: "--scope <scope>", about: "the run, or all that may begin in it", choices: ["run", "adaptation"] },
+  { flags: "--site <layer>", about: "what may begin at this layer", completes: "layer" },
+];
 const kernelHash: OptionKind = { flags: "--hash <sha256>", about: "the kernel's hash", required: true, completes: "kernel" };
 const limit: OptionKind = { flags: "--limit <rows>", about: "at most so many, up to 500", parse: integerFrom(1, 500) };
 const pinned: OptionKind = {
@@ -186,20 +190,14 @@ export const controlKinds: readonly ControlKind[] = [
     kind: "pause",
     about: "Pause the run at the next window, or what may begin in it.",
     example: "esper ctl pause --site h2",
-    options: [
-      { flags: "--scope <scope>", about: "the run, or all that may begin in it", choices: ["run", "adaptation"] },
-      { flags: "--site <layer>", about: "what may begin at this layer", completes: "layer" },
-    ],
+    options: pauseScope,
     fields: pick("scope", "site"),
   },
   {
     kind: "resume",
     about: "Resume a paused run, or what may begin in it.",
     example: "esper ctl resume",
-    options: [
-      { flags: "--scope <scope>", about: "the run, or all that may begin in it", choices: ["run", "adaptation"] },
-      { flags: "--site <layer>", about: "what may begin at this layer", completes: "layer" },
-    ],
+    options: pauseScope,
     fields: pick("scope", "site"),
   },
   {

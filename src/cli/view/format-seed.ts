@@ -1,22 +1,13 @@
 /** A seed's way through its states, what its windows measured, and what came of it. Pure. */
 
 import type { Forecast } from "../../contracts/commands.ts";
-import type { LifecycleState, SeedTransition } from "../../contracts/lifecycle.ts";
+import { type LifecycleState, lifecycleStates, type SeedTransition } from "../../contracts/lifecycle.ts";
 import type { Judgement, KernelMeasurement, PairedGain } from "../../contracts/measure.ts";
 import type { Colors } from "./colors.ts";
 import { formatCount, formatLoss, formatPercent, formatSigned, missing } from "./format-values.ts";
 
-const wayToFossil: readonly LifecycleState[] = [
-  "DORMANT",
-  "GERMINATED",
-  "LOADING",
-  "TRAINING",
-  "GRAFTING",
-  "STABILIZATION",
-  "EVALUATING",
-  "FINE_TUNING",
-  "FOSSILIZED",
-];
+/** The table of states has them in this order; the two exits are on no way to it. */
+const wayToFossil: readonly LifecycleState[] = lifecycleStates.filter((state) => state !== "CULLED" && state !== "ROLLED_BACK");
 
 const paint = (state: LifecycleState, colors: Colors): string => {
   if (state === "FOSSILIZED") return colors.green(state);

@@ -1,9 +1,9 @@
 /** The supervision tree as one SVG file, in the look of the statecharts: children to the right of their supervisor, first started on top. */
 import type { Theme } from "../../contracts/state-style.ts";
 import type { Box, Point } from "../../machines/drawing/layout.ts";
-import { baseline, fonts, line, palettes, rect, roundedPath } from "../../machines/drawing/pieces.ts";
+import { baseline, line, palettes, rect, roundedPath, svgDocument } from "../../machines/drawing/pieces.ts";
 import { sizes } from "../../machines/drawing/sizes.ts";
-import { element, escapeXml } from "../../machines/drawing/xml.ts";
+import { element } from "../../machines/drawing/xml.ts";
 import type { Strategy } from "../../supervision/spec.ts";
 import { strategyWords, type TreeNode } from "./supervision-tree.ts";
 
@@ -98,34 +98,15 @@ const drawBranches = ({ box, children }: PlacedNode, theme: Theme): string[] =>
 
 export const treeSvg = (tree: TreeNode, theme: Theme): string => {
   const nodes = all(place(tree, 0, 0).placed);
-  const { ground, soft } = palettes[theme];
   const bottom = Math.max(...nodes.map(({ box }) => box.y + box.height)) + sizes.margin;
   const used = Object.entries(strategyWords).filter(([strategy]) => nodes.some(({ node }) => node.strategy === strategy));
   const width = Math.max(...nodes.map(({ box }) => box.x + box.width)) + sizes.margin;
   const height = bottom + used.length * legendLine + sizes.margin;
-  return `${element(
-    "svg",
-    {
-      xmlns: "http://www.w3.org/2000/svg",
-      viewBox: `0 0 ${width} ${height}`,
-      width,
-      height,
-      role: "img",
-      "aria-labelledby": "drawing-title drawing-description",
-      "font-family": fonts,
-    },
-    element("title", { id: "drawing-title" }, escapeXml(`Supervision tree: ${tree.id}`)),
-    element(
-      "desc",
-      { id: "drawing-description" },
-      escapeXml(
-        nodes
-          .filter(({ node }) => node.children.length > 0)
-          .map(({ node }) => `${node.id} (${told(node)}) supervises ${node.children.map(({ id }) => id).join(", ")}.`)
-          .join(" "),
-      ),
-    ),
-    rect({ x: 0, y: 0, width, height }, { fill: ground }),
+  const supervisors = nodes.filter(({ node }) => node.children.length > 0);
+  const description = supervisors
+    .map(({ node }) => `${node.id} (${told(node)}) supervises ${node.children.map(({ id }) => id).join(", ")}.`)
+    .join(" ");
+  return svgDocument({ width, height }, { title: `Supervision tree: ${tree.id}`, description }, theme, [
     ...nodes.flatMap((placed) => drawBranches(placed, theme)),
     ...nodes.map((placed) => drawNode(placed, theme)),
     ...used.flatMap(([strategy, words], index) => {
@@ -138,9 +119,9 @@ export const treeSvg = (tree: TreeNode, theme: Theme): string => {
         line(
           `${strategy}: ${words}`,
           { x: sizes.margin + band + sizes.pad, y: baseline(y, legendLine, sizes.textFont) },
-          { "font-size": sizes.textFont, fill: soft },
+          { "font-size": sizes.textFont, fill: palettes[theme].soft },
         ),
       ];
     }),
-  )}\n`;
+  ]);
 };

@@ -60,6 +60,35 @@ export const headPath = (points: readonly Point[]): string => {
   return `M${end.x} ${end.y}L${base.x + across.x} ${base.y + across.y}L${base.x - across.x} ${base.y - across.y}z`;
 };
 
+interface DocumentWords {
+  readonly title: string;
+  readonly description: string;
+}
+
+/** A whole SVG file: its size, its words for who does not see it, its ground, and what is drawn. */
+export const svgDocument = (
+  { width, height }: Pick<Box, "width" | "height">,
+  { title, description }: DocumentWords,
+  theme: Theme,
+  drawn: readonly string[],
+): string =>
+  `${element(
+    "svg",
+    {
+      xmlns: "http://www.w3.org/2000/svg",
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      role: "img",
+      "aria-labelledby": "drawing-title drawing-description",
+      "font-family": fonts,
+    },
+    element("title", { id: "drawing-title" }, escapeXml(title)),
+    element("desc", { id: "drawing-description" }, escapeXml(description)),
+    rect({ x: 0, y: 0, width, height }, { fill: palettes[theme].ground }),
+    ...drawn,
+  )}\n`;
+
 export const drawArrow = (points: readonly Point[], theme: Theme): string[] => [
   element("path", { d: roundedPath(points), fill: "none", stroke: palettes[theme].edge, "stroke-width": 1.4 }),
   element("path", { d: headPath(points), fill: palettes[theme].edge }),

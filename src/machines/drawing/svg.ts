@@ -5,7 +5,7 @@
 import { glyphUnits, stateStyle, type Theme } from "../../contracts/state-style.ts";
 import type { MachineDescription, StateDescription } from "../catalogue.ts";
 import type { LaidEdge, LaidState, MachineLayout, Point, TextBox } from "./layout.ts";
-import { baseline, drawArrow, fonts, line, palettes, rect } from "./pieces.ts";
+import { baseline, drawArrow, line, palettes, rect, svgDocument } from "./pieces.ts";
 import { sizes } from "./sizes.ts";
 import { arrowsOf, edgeId } from "./words.ts";
 import { element, escapeXml } from "./xml.ts";
@@ -121,20 +121,7 @@ export const toSvg = (description: MachineDescription, layout: MachineLayout, { 
   );
   const stateOf = (id: string) => description.states.find(({ name }) => name === id);
   const summary = `${description.description} States: ${description.states.map(({ name }) => name).join(", ")}.`;
-  return `${element(
-    "svg",
-    {
-      xmlns: "http://www.w3.org/2000/svg",
-      viewBox: `0 0 ${width} ${height}`,
-      width,
-      height,
-      role: "img",
-      "aria-labelledby": "drawing-title drawing-description",
-      "font-family": fonts,
-    },
-    element("title", { id: "drawing-title" }, escapeXml(`State machine: ${description.name}`)),
-    element("desc", { id: "drawing-description" }, escapeXml(summary.trim())),
-    rect({ x: 0, y: 0, width, height }, { fill: palettes[theme].ground }),
+  return svgDocument({ width, height }, { title: `State machine: ${description.name}`, description: summary.trim() }, theme, [
     ...states.map((state) => drawState(description.name, state, stateOf(state.id), theme)),
     ...starts.flatMap(({ points }) => [
       element("circle", { cx: points[0]!.x, cy: points[0]!.y, r: sizes.startRadius, fill: palettes[theme].edge }),
@@ -143,5 +130,5 @@ export const toSvg = (description: MachineDescription, layout: MachineLayout, { 
     ...edges.map((edge) => drawEdge(edge, meanings.get(edge.id) ?? [], theme)),
     ...edges.flatMap(({ label }) => drawLabel(label, theme)),
     ...(note === undefined ? [] : [drawNote(note, theme)]),
-  )}\n`;
+  ]);
 };

@@ -77,7 +77,7 @@ const warnings: Readonly<Record<string, string>> = {
 interface CommandButtonProps {
   readonly label: string;
   /** What it does, as a sentence's subject: shown in the receipt. */
-  readonly about: string;
+  readonly about?: string;
   readonly body: CommandBody;
   readonly standing: CommandStanding | undefined;
   readonly primary?: boolean;
@@ -91,7 +91,7 @@ export const whyNot = (standing: CommandStanding | undefined): string | undefine
   return standing.legal ? undefined : standing.reason;
 };
 
-export const CommandButton = ({ label, about, body, standing, primary = false, asks = false }: CommandButtonProps) => {
+export const CommandButton = ({ label, about = label, body, standing, primary = false, asks = false }: CommandButtonProps) => {
   const id = useId();
   const [told, setTold] = useState(false);
   const reason = whyNot(standing);

@@ -34,61 +34,32 @@ const RunCommands = ({
   return (
     <div class="row wraps">
       {run.paused ? (
-        <CommandButton
-          label="Resume the run"
-          about="Resume the run"
-          body={{ ...base, kind: "resume" }}
-          standing={standings.get("resume")}
-          primary
-        />
+        <CommandButton label="Resume the run" body={{ ...base, kind: "resume" }} standing={standings.get("resume")} primary />
       ) : (
-        <CommandButton
-          label="Pause the run"
-          about="Pause the run"
-          body={{ ...base, kind: "pause" }}
-          standing={standings.get("pause")}
-        />
+        <CommandButton label="Pause the run" body={{ ...base, kind: "pause" }} standing={standings.get("pause")} />
       )}
       {run.holds.adaptationPaused ? (
         <CommandButton
           label="Resume growth"
-          about="Resume growth"
           body={{ ...base, kind: "resume", scope: "adaptation" }}
           standing={layerStanding(state, run, "resume")}
         />
       ) : (
         <CommandButton
           label="Pause growth"
-          about="Pause growth"
           body={{ ...base, kind: "pause", scope: "adaptation" }}
           standing={layerStanding(state, run, "pause")}
         />
       )}
-      <CommandButton
-        label="Roll back the trial"
-        about="Roll back the trial"
-        body={{ ...base, kind: "rollback" }}
-        standing={standings.get("rollback")}
-      />
-      <CommandButton
-        label="Write a checkpoint"
-        about="Write a checkpoint"
-        body={{ ...base, kind: "checkpoint" }}
-        standing={standings.get("checkpoint")}
-      />
+      <CommandButton label="Roll back the trial" body={{ ...base, kind: "rollback" }} standing={standings.get("rollback")} />
+      <CommandButton label="Write a checkpoint" body={{ ...base, kind: "checkpoint" }} standing={standings.get("checkpoint")} />
       <CommandButton
         label="Decide now"
         about="Have Tamiyo decide now"
         body={{ ...base, kind: "step" }}
         standing={standings.get("step")}
       />
-      <CommandButton
-        label="Stop the run"
-        about="Stop the run"
-        body={{ ...base, kind: "stop" }}
-        standing={standings.get("stop")}
-        asks
-      />
+      <CommandButton label="Stop the run" body={{ ...base, kind: "stop" }} standing={standings.get("stop")} asks />
     </div>
   );
 };
