@@ -45,7 +45,15 @@ const folders = {
     core: "*",
   },
   resilience: {
-    src: ["contracts", "machines/breaker.ts", "bus/bus.ts", "workers/lane.ts", "data/download.ts"],
+    src: [
+      "contracts",
+      "machines/breaker.ts",
+      "bus/bus.ts",
+      "workers/lane.ts",
+      "workers/twin-thread.ts",
+      "workers/experiment-lanes.ts",
+      "data/download.ts",
+    ],
     npm: [],
     core: ["async_hooks"],
   },

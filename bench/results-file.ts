@@ -22,6 +22,26 @@ export const withPart = (text: string, part: string, content: string): string =>
   return `${text.slice(0, from)}${block}${text.slice(to + end(part).length)}`;
 };
 
+const headings = /^(?=## )/m;
+const titleOf = (section: string): string => section.split("\n", 1)[0] ?? "";
+
+/** A part's text with its sections of the same titles replaced, in their places, and the others added at its end. Pure. */
+export const withSections = (content: string, sections: readonly string[]): string => {
+  const [head = "", ...before] = content.split(headings);
+  const left = new Map(sections.map((section) => [titleOf(section), section.trim()]));
+  const kept = before.map((section) => {
+    const title = titleOf(section);
+    const replaced = left.get(title);
+    left.delete(title);
+    return replaced ?? section.trim();
+  });
+  return [head.trim(), ...kept, ...left.values()].filter((text) => text !== "").join("\n\n");
+};
+
+/** What a part of the results says now; empty where it is not there. */
+export const readPart = (part: string): string =>
+  existsSync(resultsFile) ? (partOf(readFileSync(resultsFile, "utf8"), part) ?? "") : "";
+
 export const writePart = (part: string, content: string): void => {
   const text = existsSync(resultsFile) ? readFileSync(resultsFile, "utf8") : "# Results\n";
   writeFileSync(resultsFile, withPart(text, part, content));

@@ -22,7 +22,7 @@ import { createSystemClock } from "../src/ports/system.ts";
 import { nodeFileSystem } from "../src/store/file-system.ts";
 import { coalesce } from "../src/view/coalesce.ts";
 import { ViewHub } from "../src/view/hub.ts";
-import { ViewReader } from "../src/view/read-event.ts";
+import { unpackView } from "../src/view/pack.ts";
 import { applyChanges, emptyView, findRun } from "../src/view/reduce.ts";
 import { isMain, print, quantile, table } from "./support.ts";
 
@@ -110,7 +110,7 @@ const benchWire = async (seeds: number, updatesPerSecond: number, seconds: numbe
   const hub = new ViewHub({ clock, config, instance: "bench", state: emptyView("live") });
   hub.take(graftingSeeds(seeds));
   const ending = new AbortController();
-  const live = { hub, reader: new ViewReader(), runs: () => [], replay: async function* () {} };
+  const live = { hub };
   const ports = { config, streamsMax: 4, clock, signal: ending.signal, live, recorded: nothingRecorded, machines: {} };
   const server = await serve(ports);
   const page = fork(fileURLToPath(import.meta.url), ["--page", String(server.port)], { execArgv: process.execArgv });
@@ -172,7 +172,7 @@ const runPage = (port: number): void => {
         const [event = "", , data = ""] = text.slice(0, end).split("\n");
         text = text.slice(end + 2);
         if (event === "event: snapshot") {
-          state = (JSON.parse(data.slice(6)) as ViewSnapshot).state;
+          state = unpackView((JSON.parse(data.slice(6)) as ViewSnapshot).state);
           bytes = 0;
           process.send?.("open");
         }

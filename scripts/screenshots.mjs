@@ -133,7 +133,7 @@ const visit = async (page, url, token, seen) => {
   await page.getByText("as operator").waitFor();
   await seen("control");
   await go("time");
-  await page.getByRole("button", { name: /^Open/ }).first().click();
+  await page.getByRole("link", { name: /^Open/ }).first().click();
   const bar = page.getByRole("region", { name: "Recorded run", exact: true });
   await bar.waitFor();
   await page.getByRole("button", { name: "Mark this moment" }).click();

@@ -9,6 +9,7 @@ import type { MorphogeneticConfig } from "../contracts/config.ts";
 import { emptyPruning, learnPruning, type PruneState, proposePruning } from "../policy/prune.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import { actOn, rememberRun } from "./controller.ts";
+import { createRecentIds, type RecentIds } from "./recent-ids.ts";
 import { type ActorPorts, startActor } from "./shell.ts";
 
 export type PruneMemory = Map<string, PruneState>;
@@ -19,11 +20,13 @@ export interface EmrakulPorts {
   readonly morphogeneticOf?: (runId: string) => MorphogeneticConfig | undefined;
   /** What she remembers, by run. */
   readonly memory: PruneMemory;
+  /** Field reports that it learned from; one that is handed over again teaches nothing. */
+  readonly heard?: RecentIds;
 }
 
 export const startEmrakul = (
   ports: ActorPorts,
-  { morphogenetic, morphogeneticOf, memory }: EmrakulPorts,
+  { morphogenetic, morphogeneticOf, memory, heard = createRecentIds() }: EmrakulPorts,
 ): Promise<RunningChild> =>
   startActor("emrakul", ports, async (scope) => {
     const remember = (runId: string, state: PruneState): void => rememberRun(memory, runId, state);
@@ -39,7 +42,8 @@ export const startEmrakul = (
       const latencyMs = scope.clock.monotonicMs() - startMs;
       await actOn(scope, decision, command, { latencyMs, traceId });
     });
-    await scope.on("innovation.field_reports", (report) => {
+    await scope.on("innovation.field_reports", (report, { id }) => {
+      if (!heard.isNew(id)) return;
       if (report.prune !== undefined) remember(report.runId, learnPruning(memory.get(report.runId) ?? emptyPruning, report));
     });
   });

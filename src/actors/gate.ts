@@ -4,12 +4,13 @@
  * D1 A command is judged, reviewed by the Warden if it changes anything, and only then handed to who answers it; there is no other way to them.
  * D2 Who asks is what the transport authenticated. On NATS that is the login whose subject the server let the message through on; over HTTP
  *    the token, and the server lets nobody but the HTTP actor say so.
- * D3 A command is counted on the disk before it goes on.
+ * D3 A command is counted on the disk before it goes on: by itself, or with those after it that may come ahead of their own count.
  * D4 Every command gets a receipt: what cannot be reached is a refusal with a code, and the same request id may be sent again.
  * D5 Nobody behind the Gate is asked for longer than the sender waits.
  * D6 What others than Kasmina answer is told and kept here, as she keeps what she answers: one store remembers each request id.
  * D7 What is refused here is told in the ledger, one entry for each login, code and minute.
- * D8 A question need not wait for the command before it.
+ * D8 Commands begin in the order in which they came, and wait for none before them but one of the same request id. They reach whoever
+ *    answers them in that order.
  */
 import type { MessageContext, SendOptions } from "../bus/bus.ts";
 import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
@@ -24,7 +25,7 @@ import {
   roleOf,
   type WardenVerdict,
 } from "../contracts/subjects.ts";
-import { type GateRequest, judgeRequest, loginOf, minuteMs } from "../machines/gate.ts";
+import { type GateRequest, judgeRequest, loginOf, minuteMs, requestIdOf } from "../machines/gate.ts";
 import { createRefusalTally } from "../machines/refusal-tally.ts";
 import { earliestMs } from "../resilience/deadline.ts";
 import type { GateStore } from "../store/gate-store.ts";
@@ -46,7 +47,10 @@ export const startGate = (ports: ActorPorts, own: GatePorts): Promise<RunningChi
     const gate = new Gate(scope, own);
     const meter = createGateMeter(scope.clock);
     const handle = meter.around((request: GateRequest) => gate.handle(request));
-    scope.onEnd(() => gate.tellRefusals());
+    scope.onEnd(() => {
+      gate.tellRefusals();
+      own.windows.settle();
+    });
     const answerCommand = (command: KasminaControlCommand, { sender, traceId, deadlineAtMs }: MessageContext) => {
       const principal = principalOf(sender);
       const role = principal === undefined ? undefined : roleOf(principal);
@@ -54,7 +58,7 @@ export const startGate = (ports: ActorPorts, own: GatePorts): Promise<RunningChi
       const bytes = Buffer.byteLength(JSON.stringify(command));
       return handle({ by: { principal: sender, role, transport: "nats" }, command, bytes, traceId, deadlineAtMs }); // D2
     };
-    await scope.answer("control.kasmina.commands", answerCommand, { beside: asksOnly }); // D8
+    await scope.answer("control.kasmina.commands", answerCommand, { beside: () => true }); // D8
     await scope.answer(
       "control.gate.requests",
       ({ by, command, bytes, clientDeadlineAtMs }, { traceId, deadlineAtMs }) =>
@@ -65,7 +69,11 @@ export const startGate = (ports: ActorPorts, own: GatePorts): Promise<RunningChi
           traceId,
           deadlineAtMs: earliestMs(clientDeadlineAtMs, deadlineAtMs),
         }),
-      { beside: ({ command }) => asksOnly(command) },
+      { beside: () => true }, // D8
+    );
+    // D1 D2: what came with a start has the sender whom the Gate knew then.
+    await scope.answer("control.gate.first", ({ by, command }, { traceId, deadlineAtMs }) =>
+      handle({ by, command, bytes: Buffer.byteLength(JSON.stringify(command)), traceId, deadlineAtMs }),
     );
     await scope.answer("query.commands", () => meter.counts(), { beside: () => true });
     await gate.takeUp();
@@ -98,6 +106,9 @@ const passing: readonly RefusalCode[] = ["unavailable", "no_run"];
 
 const principalOf = (sender: string): Principal | undefined => principals.find((principal) => principal === sender);
 
+/** Of the commands that a role may send in a minute, those that are counted on the disk at once: so much a crash may cost it. */
+const aheadShare = 0.01;
+
 const refusal = ({ requestId }: KasminaControlCommand, code: RefusalCode, reason: string): CommandReceipt => ({
   kind: "refused",
   requestId,
@@ -110,13 +121,16 @@ class Gate {
   readonly #own: GatePorts;
   readonly #outbox: Outbox;
   readonly #refusals = createRefusalTally();
+  /** Changes at work, by request id. */
+  readonly #atWork = new Map<string, Promise<unknown>>();
   /** Takes the appointment back at which refusals are told. */
   #telling: (() => void) | undefined;
 
   constructor(scope: ActorScope, own: GatePorts) {
     this.#scope = scope;
     this.#own = own;
-    this.#outbox = createOutbox(scope.bus, own.runs, () => scope.clock.nowMs(), scope.log);
+    this.#outbox = createOutbox(scope.bus, own.runs, scope.clock, scope.log);
+    scope.onEnd(this.#outbox.keepSending());
   }
 
   /** What was kept and not told before the actor ended. */
@@ -124,16 +138,33 @@ class Gate {
     return this.#outbox.flush();
   }
 
+  /** D8 */
   async handle(request: GateRequest): Promise<CommandReceipt> {
+    if (asksOnly(request.command)) return this.#judge(request);
+    const requestId = requestIdOf(request.command);
+    for (let before = this.#atWork.get(requestId); before !== undefined; before = this.#atWork.get(requestId))
+      await before.catch(() => undefined);
+    const answer = this.#judge(request);
+    this.#atWork.set(requestId, answer);
+    try {
+      return await answer;
+    } finally {
+      if (this.#atWork.get(requestId) === answer) this.#atWork.delete(requestId);
+    }
+  }
+
+  async #judge(request: GateRequest): Promise<CommandReceipt> {
     const { runs, windows, control } = this.#own;
     const { clock, log } = this.#scope;
     const nowMs = clock.nowMs();
     const memory = { recall: (command: KasminaControlCommand) => runs.recall(command, nowMs), counted: windows.counted };
     const verdict = judgeRequest(request, memory, control, nowMs);
     const { by } = request;
-    const kept = verdict.window === undefined || windows.count(loginOf(by), verdict.window, nowMs); // D3
+    const ahead = by.role === "controller" ? 1 : control.commandsPerMinuteMax[by.role] * aheadShare;
+    const kept = verdict.window === undefined || windows.count(loginOf(by), verdict.window, nowMs, ahead); // D3
     if (verdict.kind === "answered") {
       const { receipt } = verdict;
+      await runs.settled(); // D6: what is known may not be on the disk yet.
       if (receipt.kind === "refused") log.info("refused a command", { ...by, code: receipt.code, requestId: receipt.requestId });
       if (receipt.kind === "refused" && verdict.here === true && !asksOnly(request.command))
         this.#noteRefusal(request, receipt.code);
@@ -149,7 +180,7 @@ class Gate {
     const ruled = review.value;
     if (ruled.kind === "pass") return this.#handOver(ruled.admitted, request);
     const receipt = ruled.kind === "answer" ? ruled.receipt : await this.#release(ruled, command, request);
-    if (access === "change" && !(ruled.kind === "answer" && ruled.again)) this.#keep({ by, command }, receipt, request);
+    if (access === "change" && !(ruled.kind === "answer" && ruled.again)) await this.#keep({ by, command }, receipt, request);
     return receipt;
   }
 
@@ -168,7 +199,7 @@ class Gate {
   }
 
   /** D6 */
-  #keep({ by, command }: AdmittedCommand, receipt: CommandReceipt, { traceId }: GateRequest): void {
+  async #keep({ by, command }: AdmittedCommand, receipt: CommandReceipt, { traceId }: GateRequest): Promise<void> {
     if (receipt.kind === "refused" && passing.includes(receipt.code)) return;
     const { runs } = this.#own;
     const told = { command, sender: by.principal, role: by.role, transport: by.transport, traceId, receipt };
@@ -177,8 +208,8 @@ class Gate {
     const origin = { role: by.role, transport: by.transport, traceId };
     // What waits for approval gets its own receipt once it has passed.
     if (receipt.kind !== "held" && (receipt.kind !== "refused" || commandRules[command.kind].answeredBy !== "kasmina"))
-      runs.recordCommand({ command, receipt, sender: by.principal, origin, pending: false, nowMs, outbox });
-    else runs.tellCommand({ command, receipt, sender: by.principal, origin, nowMs, outbox });
+      await runs.recordCommand({ command, receipt, sender: by.principal, origin, pending: false, nowMs, outbox }).stored;
+    else await runs.tellCommand({ command, receipt, sender: by.principal, origin, nowMs, outbox });
     void this.#outbox.flush();
   }
 
@@ -191,7 +222,7 @@ class Gate {
     const outcome = await this.#scope.bus.request(subjectOf[answeredBy], admitted, this.#until(request));
     if (outcome.kind !== "reply") return this.#unanswered(command, answeredBy, outcome);
     const receipt = outcome.value;
-    if (access === "change" && answeredBy !== "kasmina") this.#keep(admitted, receipt, request);
+    if (access === "change" && answeredBy !== "kasmina") await this.#keep(admitted, receipt, request);
     if (receipt.kind === "refused" && learns.includes(command.kind)) await this.#undo(admitted, request);
     return receipt;
   }

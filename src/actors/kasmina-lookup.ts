@@ -1,14 +1,16 @@
 /**
  * What a command names by hash, looked up in the library before Kasmina accepts it, so that what waits for its boundary is complete.
  *
- * U1 What is looked up is the same whenever it is: it is named by its content. A policy's change is put together once, when it is accepted.
+ * U1 What is looked up is the same whenever it is: it is named by its content. What a policy's change makes is put together here as far as it
+ *    is known, and again at its boundary.
  * U2 What the library does not have, does not give, or what does not fit is refused with a code; nothing was changed.
+ * U3 A policy is stored only when nothing else stands in the way of its command, and one that changes make when it is in force.
  */
 import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
 import { changePolicy, type Policy } from "../contracts/policy.ts";
 import { findSite } from "../contracts/trial.ts";
-import { resolveGermination } from "../machines/accept-command.ts";
-import type { KasminaRunState } from "../machines/kasmina-state.ts";
+import { acceptCommand, resolveGermination } from "../machines/accept-command.ts";
+import { type KasminaRunState, policyToCome } from "../machines/kasmina-state.ts";
 import { hashJson } from "../store/json.ts";
 import { type Asker, fetchAsset, findTags, storeAsset } from "./library-client.ts";
 
@@ -55,10 +57,16 @@ const germination = async ({ asker }: LookupPorts, state: KasminaRunState, comma
 /** Stores the policy and names it by its hash. */
 const withPolicy = async (
   { asker, producer }: LookupPorts,
-  command: Command<"policy_load" | "policy_update">,
+  state: KasminaRunState,
+  command: Command<"policy_load">,
   policy: Policy,
 ): Promise<LookedUp> => {
-  const { requestId, runId, reason } = command;
+  const { requestId } = command;
+  const hash = hashJson(policy, "policy");
+  if (command.hash !== undefined && command.hash !== hash)
+    return refuse(command, "unfit", `expected a policy with the hash ${command.hash}, got one with ${hash}`);
+  const load = { ...command, policy, hash };
+  if (acceptCommand(state, load).receipt.kind === "refused") return { kind: "found", command: load }; // U3: refused with its own words
   const stored = await storeAsset(asker, {
     kind: "policy",
     asset: policy,
@@ -67,31 +75,41 @@ const withPolicy = async (
     producer,
     cause: { commandHash: hashJson(command, "command") },
   });
-  if (stored.kind === "refused") return refuse(command, "unavailable", `the library did not keep the policy: ${stored.reason}`);
-  const { hash } = stored;
-  const expected = command.kind === "policy_load" ? command.hash : undefined;
-  if (expected !== undefined && expected !== hash)
-    return refuse(command, "unfit", `expected a policy with the hash ${expected}, got one with ${hash}`);
-  const load = { kind: "policy_load", requestId, policy, hash, reason, ...(runId === undefined ? {} : { runId }) } as const;
-  return { kind: "found", command: load };
+  return stored.kind === "refused"
+    ? refuse(command, "unavailable", `the library did not keep the policy: ${stored.reason}`)
+    : { kind: "found", command: load };
 };
 
-const policyLoad = async (ports: LookupPorts, command: Command<"policy_load">): Promise<LookedUp> => {
-  if (!("hash" in command.policy)) return withPolicy(ports, command, command.policy);
+const policyLoad = async (ports: LookupPorts, state: KasminaRunState, command: Command<"policy_load">): Promise<LookedUp> => {
+  if (!("hash" in command.policy)) return withPolicy(ports, state, command, command.policy);
   const fetched = await fetchAsset(ports.asker, "policy", command.policy.hash);
   if (fetched.kind !== "found") return refuse(command, "unknown_asset", fetched.reason);
   return { kind: "found", command: { ...command, policy: fetched.asset, hash: command.policy.hash } };
 };
 
-/** The policy as the commands that wait will have left it. */
-const policyToCome = ({ pending, policy, setup }: KasminaRunState): Policy | undefined =>
-  pending.findLast((each) => each.kind === "policy_load")?.policy ?? policy?.policy ?? setup.policy?.policy;
-
-const policyUpdate = async (ports: LookupPorts, state: KasminaRunState, command: Command<"policy_update">): Promise<LookedUp> => {
+const policyUpdate = (state: KasminaRunState, command: Command<"policy_update">): LookedUp => {
   const before = policyToCome(state);
   if (before === undefined) return refuse(command, "unavailable", "this run has no policy that could be changed; load one");
   const changed = changePolicy(before, command.set, command.name);
-  return changed.kind === "refused" ? refuse(command, "invalid", changed.reason) : withPolicy(ports, command, changed.policy);
+  if (changed.kind === "refused") return refuse(command, "invalid", changed.reason);
+  const { policy } = changed;
+  return { kind: "found", command: { ...command, policy, hash: hashJson(policy, "policy") } };
+};
+
+/** U3. Why it was not kept; undefined when it is, also when it was before. */
+export const keepPolicy = async (
+  asker: Asker,
+  { policy, runId, commandHash }: { readonly policy: Policy; readonly runId: string; readonly commandHash: string | undefined },
+): Promise<string | undefined> => {
+  const stored = await storeAsset(asker, {
+    kind: "policy",
+    asset: policy,
+    inputs: [],
+    source: `run ${runId}`.slice(0, 256),
+    producer: "kasmina",
+    ...(commandHash === undefined ? {} : { cause: { commandHash } }),
+  });
+  return stored.kind === "refused" ? stored.reason : undefined;
 };
 
 /** A kernel may be cached where it could be taken: made for this host, engine and batch, at this layer, and measured on this machine. */
@@ -137,9 +155,9 @@ export const lookUp = async (ports: LookupPorts, state: KasminaRunState, command
     case "germinate":
       return germination(ports, state, command);
     case "policy_load":
-      return policyLoad(ports, command);
+      return policyLoad(ports, state, command);
     case "policy_update":
-      return policyUpdate(ports, state, command);
+      return policyUpdate(state, command);
     case "load_kernel":
       return kernelToCache(ports, state, command);
     default:

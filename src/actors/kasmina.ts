@@ -9,6 +9,7 @@
  * K6 While a kernel is outstanding at its window the boundary stays open as in a pause: nothing is decided, commands are taken, and at the
  *    latest the deadlines of K5 close it.
  * K7 What a forge tells is judged by the predicates that it was ordered with; a kernel that passes is ordered to be measured.
+ * K8 The first boundary stays open as in a pause until the commands that came with the run's start have their receipts.
  */
 import type { KernelTags } from "../contracts/characterization.ts";
 import { type CommandReceipt, concernsRun, type KasminaControlCommand, type RunStatus } from "../contracts/commands.ts";
@@ -16,6 +17,7 @@ import type { CompilationOutcome, CompilationRequest } from "../contracts/compil
 import type { MorphogeneticConfig } from "../contracts/config.ts";
 import { ContractError } from "../contracts/errors.ts";
 import type { BoundaryReply, EpochPlan, SettledReply } from "../contracts/plan.ts";
+import type { Policy } from "../contracts/policy.ts";
 import { commandRules } from "../contracts/roles.ts";
 import type { AdmittedCommand, PayloadOf } from "../contracts/subjects.ts";
 import { acceptCommand } from "../machines/accept-command.ts";
@@ -29,15 +31,16 @@ import {
   seedRow,
 } from "../machines/kasmina-state.ts";
 import { recover, unansweredCompilation } from "../machines/recovery.ts";
+import { hashJson } from "../store/json.ts";
 import { kernelKeyHash } from "../store/library.ts";
 import type { OutboxMessage, RunStore } from "../store/run-store.ts";
 import type { RunningChild } from "../supervision/spec.ts";
-import { lookUp } from "./kasmina-lookup.ts";
+import { keepPolicy, lookUp } from "./kasmina-lookup.ts";
 import { LiveSeeds } from "./live-seeds.ts";
 import { createOrders, type OrderPorts, type Orders } from "./orders.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
 import type { RunContext } from "./run-context.ts";
-import { type ActorPorts, type ActorScope, startActor } from "./shell.ts";
+import { type ActorPorts, type ActorScope, Later, startActor } from "./shell.ts";
 
 /** Characterisations remembered; a run waits for one at a time. */
 const characterizationsMax = 16;
@@ -64,7 +67,9 @@ export const startKasmina = (ports: ActorPorts, run: RunContext, own: KasminaPor
     await scope.on("compilation.kernel.ready", (outcome) => kasmina.compiled(outcome));
     await scope.on("validation.kernel.characterized", ({ characterized }) => kasmina.characterized(characterized));
     await scope.answer("control.kasmina.boundary", (question) => kasmina.boundary(question));
-    await scope.answer("control.kasmina.admitted", (admitted, { traceId }) => kasmina.command(admitted, traceId));
+    await scope.answer("control.kasmina.admitted", (admitted, { traceId }) => kasmina.command(admitted, traceId), {
+      later: true,
+    });
     await kasmina.takeUp();
   });
 
@@ -95,7 +100,8 @@ class Kasmina {
     this.#run = run;
     this.#own = own;
     this.#orders = createOrders(own.orders, own.morphogenetic);
-    this.#outbox = createOutbox(scope.bus, own.runs, () => scope.clock.nowMs(), scope.log);
+    this.#outbox = createOutbox(scope.bus, own.runs, scope.clock, scope.log);
+    scope.onEnd(this.#outbox.keepSending());
   }
 
   /** K4: from what is stored, the state as it was when the last boundary and the last command were. */
@@ -155,6 +161,11 @@ class Kasmina {
     }
     if (recovery.kind === "stopped") return { kind: "stop", reason: recovery.reason };
     if (recovery.kind === "postponed") return this.#postpone(recovery.state, recovery.plan);
+    const { first } = this.#run;
+    if (first?.given === false) {
+      first.reached();
+      return { kind: "pause", askAgainMs: this.#own.setup.askAgainMs }; // K8
+    }
 
     const input = {
       nowEpoch: epoch,
@@ -162,6 +173,7 @@ class Kasmina {
       result: question.result,
       compilations: this.#dueCompilations(state),
       characterizations: [...this.#characterizations.values()],
+      hashPolicy: (policy: Policy) => hashJson(policy, "policy"),
     };
     const decision = decideBoundary(recovery.kind === "ahead" ? recovery.state : state, input);
     if (decision.kind === "out_of_step") throw new ContractError(`run ${this.#run.runId}: ${decision.reason}`);
@@ -175,7 +187,13 @@ class Kasmina {
     return this.#commit(state, decision, decision.reply);
   }
 
-  async command({ command, by }: AdmittedCommand, traceId: string): Promise<CommandReceipt> {
+  /** K1: the answer waits until what it tells, and all that it may rest on, is in the database; the next command does not. */
+  async command(admitted: AdmittedCommand, traceId: string): Promise<Later<CommandReceipt>> {
+    const receipt = await this.#accept(admitted, traceId);
+    return new Later(this.#own.runs.settled().then(() => receipt));
+  }
+
+  async #accept({ command, by }: AdmittedCommand, traceId: string): Promise<CommandReceipt> {
     const { requestId } = command;
     const known = this.#own.runs.findReceipt(requestId, this.#scope.clock.nowMs());
     if (known !== undefined) return known; // K2
@@ -224,13 +242,18 @@ class Kasmina {
       ],
     });
     if (!recorded.repeated) this.#state = state;
-    void this.#outbox.flush();
+    // A commit that fails ends the actor by its answer.
+    void recorded.stored.then(
+      () => this.#outbox.flush(),
+      () => undefined,
+    );
     return recorded.receipt;
   }
 
   /** K1 */
   async #commit(before: KasminaRunState, decision: Decided, reply: SettledReply): Promise<BoundaryReply> {
     const { runId } = this.#run;
+    await this.#keepChangedPolicy(before, decision);
     const applied = before.pending.filter(
       ({ requestId }) => !decision.state.pending.some((left) => left.requestId === requestId),
     );
@@ -310,6 +333,17 @@ class Kasmina {
     });
     this.#state = this.#stored = state;
     return reply;
+  }
+
+  /** What changes made of the policy, in the library before it decides. Without her the run goes on: the state has it too. */
+  async #keepChangedPolicy({ pending }: KasminaRunState, { state: { policy }, refusals }: Decided): Promise<void> {
+    const change = pending.findLast(
+      ({ kind, requestId }) => kind === "policy_update" && !refusals.some((refused) => refused.requestId === requestId),
+    );
+    if (change === undefined || policy === undefined) return;
+    const commandHash = this.#own.runs.commandHash(change.requestId);
+    const problem = await keepPolicy(this.#scope, { policy: policy.policy, runId: this.#run.runId, commandHash });
+    if (problem !== undefined) this.#scope.log.warn("a policy is in force and was not kept", { hash: policy.hash, problem });
   }
 
   /** What came back from the forge; past its deadline a seed that still waits is told that nothing will. */

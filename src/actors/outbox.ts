@@ -1,21 +1,29 @@
 /**
  * Sends what the database says must be sent, in order; what cannot be sent stays for the next time. What only another actor may publish
  * is left to that one.
+ *
+ * B1 A message goes out only when none that was written before it waits: also where a lost stream made those wait again meanwhile.
+ * B2 Nothing waits for a stream that is gone: whoever makes it again says first what is to be sent again.
+ * B3 What waits is tried again by itself, whoever else calls.
  */
 import { createHash } from "node:crypto";
 import type { Bus } from "../bus/bus.ts";
-import type { Log } from "../contracts/ports.ts";
+import type { Cancel, Clock, Log } from "../contracts/ports.ts";
 import { type InputOf, type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
 import type { RunStore } from "../store/run-store.ts";
 
 const batchMessages = 256;
+/** B3 */
+const againMs = 2_000;
 
 export interface Outbox {
   /** Resolves when everything that waited was sent, or could not be. Calls during a flush join the next one. */
   flush(): Promise<void>;
+  /** B3, until it is cancelled. */
+  keepSending(): Cancel;
 }
 
-export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log: Log): Outbox => {
+export const createOutbox = (bus: Bus, runs: RunStore, clock: Clock, log: Log): Outbox => {
   let flushing: Promise<void> = Promise.resolve();
   /** The flush that has not begun yet: whoever calls meanwhile is served by it. */
   let next: Promise<void> | undefined;
@@ -25,9 +33,11 @@ export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log:
 
   const sendAll = async (): Promise<void> => {
     for (;;) {
+      const generation = runs.sentAgain();
       const messages = runs.pendingOutbox(batchMessages).filter(({ subject }) => !isSubject(subject) || mayPublish(subject));
       if (messages.length === 0) return;
       for (const { id, subject, payload } of messages) {
+        if (runs.sentAgain() !== generation) break; // B1
         // One that can never be sent must not hold up those behind it.
         const problem = isSubject(subject) ? subjects[subject].payload.safeParse(payload).error?.message : "no such subject";
         if (problem !== undefined || !isSubject(subject)) {
@@ -35,25 +45,45 @@ export const createOutbox = (bus: Bus, runs: RunStore, nowMs: () => number, log:
         } else {
           const sent = await bus.publish(subject, payload as InputOf<typeof subject>, {
             messageId: messageIdOf(id, subject, payload),
+            atOnce: true, // B2
           });
           if (sent.kind === "failed") {
             log.warn("the outbox waits", { id, subject, reason: sent.reason });
             return;
           }
         }
-        runs.markSent([id], nowMs());
+        // B1: what was sent while its stream was lost is among those that wait again.
+        if (runs.sentAgain() === generation) runs.markSent([id], clock.nowMs());
       }
     }
   };
 
+  const flush = (): Promise<void> => {
+    next ??= flushing.then(async () => {
+      next = undefined;
+      await sendAll().catch((error: unknown) => log.error("the outbox could not be sent", { error }));
+    });
+    flushing = next;
+    return next;
+  };
+
   return {
-    flush: () => {
-      next ??= flushing.then(async () => {
-        next = undefined;
-        await sendAll().catch((error: unknown) => log.error("the outbox could not be sent", { error }));
-      });
-      flushing = next;
-      return next;
+    flush,
+    keepSending: () => {
+      let ended = false;
+      let cancel: Cancel = () => undefined;
+      const beat = (): void => {
+        cancel = clock.schedule(againMs, () => {
+          void flush().then(() => {
+            if (!ended) beat();
+          });
+        });
+      };
+      beat();
+      return () => {
+        ended = true;
+        cancel();
+      };
     },
   };
 };

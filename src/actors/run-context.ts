@@ -16,6 +16,13 @@ export interface SavedRun {
   readonly session: SessionSnapshot;
 }
 
+export interface FirstBoundary {
+  /** The boundary is open: commands to the run are answered. */
+  reached(): void;
+  /** Every command has its receipt. */
+  given: boolean;
+}
+
 export interface RunContext {
   readonly runId: string;
   readonly arm: ArmName;
@@ -38,6 +45,8 @@ export interface RunContext {
   readonly resume?: SavedRun;
   /** Writes a checkpoint and returns its folder. */
   readonly saveCheckpoint: (epoch: number, elapsedMs: number, session: SessionSnapshot) => Promise<string>;
+  /** Commands that came with the start: the first boundary stays open until each has its receipt. */
+  readonly first?: FirstBoundary;
   readonly finished: (end: { readonly outcome: "done" | "stopped" | "failed" | "lost"; readonly reason: string }) => void;
 
   /** The lane holds a session of this run. */

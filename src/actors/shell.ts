@@ -1,8 +1,8 @@
 /**
  * The shell that every service actor stands in: one bus connection under its own name, one bounded mailbox, one way to crash.
  *
- * A1 All messages of an actor pass through its mailbox: it handles one at a time. A question that changes nothing may be let run beside
- *    the one at hand, a bounded number of them at once.
+ * A1 All messages of an actor pass through its mailbox: it handles one at a time. A request may be let run beside the one at hand, a bounded
+ *    number of them at once, begun in the order in which they came; or be handled, and answered later, when what it did is on the disk.
  * A2 A durable message is acknowledged only after its handler is done; one that did not fit in the mailbox is not acknowledged.
  * A3 A handler that throws ends the actor; its supervisor decides what follows.
  * A4 A lost connection ends the actor.
@@ -21,6 +21,15 @@ import { Deferred } from "../supervision/deferred.ts";
 import { createMailbox, type DeadLetter } from "../supervision/mailbox.ts";
 import type { ChildStats, Exit, RunningChild } from "../supervision/spec.ts";
 
+/** A request that is handled: the next one may be, while its answer waits for something. A rejection is a crash, as a throw is (A3). */
+export class Later<T> {
+  readonly answer: Promise<T>;
+
+  constructor(answer: Promise<T>) {
+    this.answer = answer;
+  }
+}
+
 /** What the node hands to every actor. */
 export interface ActorPorts {
   readonly connect: (name: ActorName) => Promise<Bus>;
@@ -30,6 +39,8 @@ export interface ActorPorts {
   readonly resilience: Resilience;
   readonly onDeadLetter: (actor: ActorName, subject: string, reason: string) => void;
 }
+
+export type Answer<T> = T | Later<T>;
 
 /** What an actor sees of its shell. */
 export interface ActorScope {
@@ -45,10 +56,12 @@ export interface ActorScope {
   ): Promise<void>;
   answer<S extends RequestSubject>(
     subject: S,
-    handler: (payload: PayloadOf<S>, context: MessageContext) => ReplyOf<S> | Promise<ReplyOf<S>>,
+    handler: (payload: PayloadOf<S>, context: MessageContext) => Answer<ReplyOf<S>> | Promise<Answer<ReplyOf<S>>>,
     options?: {
       /** True for a request that need not wait for the one at hand (A1). */
       readonly beside?: (payload: PayloadOf<S>) => boolean;
+      /** True where answers may come later (A1). */
+      readonly later?: boolean;
     },
   ): Promise<void>;
   /** Tries an idempotent call again, within the bounds of the configuration, the deadline of the work at hand and the actor's life. */
@@ -61,7 +74,7 @@ export interface ActorScope {
   onEnd(dispose: () => void | Promise<void>): void;
 }
 
-/** Requests that run beside the mailbox at once; the next one waits in it. */
+/** Requests that run beside the mailbox, or wait for their answers, at once. */
 const besideMax = 64;
 
 interface Task {
@@ -123,6 +136,9 @@ export const startActor = async (
       mailbox.enqueue({
         subject,
         run: async () => {
+          // A request that may be answered later waits here, not before the bus's own look at its deadline.
+          if (deadlineAtMs !== undefined && ports.clock.nowMs() >= deadlineAtMs)
+            return reject(new ServiceError(`the request waited past its deadline at ${name}`, { subject }));
           try {
             resolve(await underDeadline(deadlineAtMs, handler)); // A6
           } catch (error) {
@@ -134,19 +150,38 @@ export const startActor = async (
       });
     });
 
-  let besides = 0;
-  /** A1, A3, A5 */
-  const beside = async <T>(subject: string, deadlineAtMs: number | undefined, handler: () => T | Promise<T>): Promise<T> => {
-    if (ending) throw new ServiceError(`${name} did not handle a message on ${subject}: closed`, { subject });
-    besides += 1;
+  /** A3 */
+  const orCrash = async <T>(answer: Promise<T>): Promise<T> => {
     try {
-      return await underDeadline(deadlineAtMs, handler);
+      return await answer;
     } catch (error) {
       finish({ kind: "crash", error });
       throw error;
-    } finally {
-      besides -= 1;
     }
+  };
+
+  let besides = { processed: 0, msTotal: 0, msMax: 0 };
+  /** A1, A3, A5 */
+  const beside = async <T>(subject: string, deadlineAtMs: number | undefined, handler: () => T | Promise<T>): Promise<T> => {
+    if (ending) throw new ServiceError(`${name} did not handle a message on ${subject}: closed`, { subject });
+    const startMs = ports.clock.monotonicMs();
+    try {
+      return await orCrash(Promise.resolve(underDeadline(deadlineAtMs, handler)));
+    } finally {
+      const tookMs = ports.clock.monotonicMs() - startMs;
+      const { processed, msTotal, msMax } = besides;
+      besides = { processed: processed + 1, msTotal: msTotal + tookMs, msMax: Math.max(msMax, tookMs) };
+    }
+  };
+
+  const stats = (): ChildStats => {
+    const own = mailbox.stats();
+    return {
+      ...own,
+      processed: own.processed + besides.processed,
+      processingMsTotal: own.processingMsTotal + besides.msTotal,
+      processingMsMax: Math.max(own.processingMsMax, besides.msMax),
+    };
   };
 
   const scope: ActorScope = {
@@ -161,11 +196,13 @@ export const startActor = async (
       );
     },
     answer: async (subject, handler, options) => {
-      const respond = (payload: PayloadOf<typeof subject>, context: MessageContext) => {
-        const way = besides < besideMax && options?.beside?.(payload) === true ? beside : throughMailbox;
-        return way(subject, context.deadlineAtMs, () => handler(payload, context));
+      const respond = async (payload: PayloadOf<typeof subject>, context: MessageContext) => {
+        const way = options?.beside?.(payload) === true ? beside : throughMailbox;
+        const answer = await way(subject, context.deadlineAtMs, () => handler(payload, context));
+        return answer instanceof Later ? orCrash(answer.answer) : answer;
       };
-      await bus.respond(subject, respond, options?.beside === undefined ? {} : { atOnceMax: besideMax });
+      const atOnce = options?.beside !== undefined || options?.later === true;
+      await bus.respond(subject, respond, atOnce ? { atOnceMax: besideMax } : {});
     },
     retry: (attempt) => withRetry(attempt, { ...retry, signal: controller.signal, deadlineAtMs: currentDeadlineMs() }),
     enqueue: (task, run) => {
@@ -192,6 +229,6 @@ export const startActor = async (
       await exited.promise;
     },
     kill: () => finish({ kind: "crash", error: new ServiceError(`${name} was killed`) }),
-    inspect: (): ChildStats => mailbox.stats(),
+    inspect: stats,
   };
 };

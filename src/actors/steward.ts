@@ -1,7 +1,9 @@
 /** The steward of a node's runs, under the supervisor's login: takes runs that are asked for while the node stays, and ends the node. */
 
+import type { FirstCommand } from "../contracts/command-steering.ts";
 import type { CommandReceipt } from "../contracts/commands.ts";
 import type { StartConfig } from "../contracts/config.ts";
+import type { Requester } from "../contracts/roles.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import { type ActorPorts, startActor } from "./shell.ts";
 
@@ -12,6 +14,9 @@ export interface StewardPorts {
     readonly requestId: string;
     readonly config: StartConfig;
     readonly resume?: string | undefined;
+    readonly first?: readonly FirstCommand[] | undefined;
+    /** Who asks. */
+    readonly by: Requester;
   }) =>
     | { readonly kind: "queued"; readonly position: number; readonly name: string }
     | { readonly kind: "refused"; readonly code: "not_staying" | "limit" | "invalid"; readonly reason: string };
@@ -24,7 +29,7 @@ export const startSteward = (ports: ActorPorts, { start, end }: StewardPorts): P
       const { requestId } = command;
       switch (command.kind) {
         case "start": {
-          const taken = start(command);
+          const taken = start({ ...command, by });
           if (taken.kind === "refused") return { kind: "refused", requestId, code: taken.code, reason: taken.reason };
           const { position, name } = taken;
           const detail = `${name} waits for its turn; it begins when no other run is going on, while this node is up`;

@@ -20,6 +20,7 @@ import { setupInForce } from "../policy/in-force.ts";
 import type { RunningChild } from "../supervision/spec.ts";
 import { actOn, rememberRun } from "./controller.ts";
 import { findTags } from "./library-client.ts";
+import { createRecentIds, type RecentIds } from "./recent-ids.ts";
 import { type ActorPorts, startActor } from "./shell.ts";
 
 export type PolicyMemory = Map<string, PolicyState>;
@@ -45,6 +46,8 @@ export interface TamiyoPorts extends RunPolicy {
   readonly signals?: SignalMemory;
   /** What she remembers, by run. */
   readonly memory: PolicyMemory;
+  /** Field reports that she learned from, as long as that: one that is handed over again teaches nothing. */
+  readonly heard?: RecentIds;
   /** Whose measurements count. */
   readonly machine: string;
 }
@@ -54,7 +57,7 @@ const signalsMax = 4;
 
 export const startTamiyo = (ports: ActorPorts, own: TamiyoPorts): Promise<RunningChild> =>
   startActor("tamiyo", ports, async (scope) => {
-    const { memory, machine, signals = new Map<string, LastSignal>() } = own;
+    const { memory, machine, signals = new Map<string, LastSignal>(), heard = createRecentIds() } = own;
     const remember = (runId: string, state: PolicyState): void => rememberRun(memory, runId, state);
 
     // Y3
@@ -85,7 +88,8 @@ export const startTamiyo = (ports: ActorPorts, own: TamiyoPorts): Promise<Runnin
       await actOn(scope, decision, command, { latencyMs, traceId });
     });
 
-    await scope.on("innovation.field_reports", (report) => {
+    await scope.on("innovation.field_reports", (report, { id }) => {
+      if (!heard.isNew(id)) return;
       const { morphogenetic } = own.policyOf?.(report.runId) ?? own;
       remember(report.runId, learn(memory.get(report.runId) ?? emptyPolicy, report, morphogenetic));
     });

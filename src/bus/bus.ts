@@ -20,6 +20,8 @@ export interface SendOptions {
   /** Same id within the stream's window: stored once. */
   readonly messageId?: string;
   readonly timeoutMs?: number;
+  /** A durable message for which there is no stream fails at once, instead of waiting for the stream to be made. */
+  readonly atOnce?: boolean;
   /** A request ends at its timeout or here, whatever comes first; milliseconds since the Unix epoch. */
   readonly deadlineAtMs?: number;
 }

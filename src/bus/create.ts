@@ -26,17 +26,19 @@ import { keepServer } from "./kept-server.ts";
 import { type ConsumerEvent, type HealthLimits, keepStreams } from "./kept-streams.ts";
 import { createLink } from "./link.ts";
 import { createNatsBus } from "./nats-bus.ts";
-import { type NatsConnection, openConnection, publicUrl } from "./nats-client.ts";
+import { lossOf, type NatsConnection, openConnection, publicUrl } from "./nats-client.ts";
 import { operatorFile, readOperatorFile, removeLoginFiles, writeLoginFiles } from "./operator-file.ts";
 import { inboxPrefix } from "./permissions.ts";
 import type { DeadLetter } from "./receiver.ts";
 import type { Credential } from "./server-config.ts";
 import { type Processes, systemProcesses } from "./server-process.ts";
 import { ensureStreams, lookAtConsumers } from "./stream-admin.ts";
+import { createLossMemory, type StreamLoss } from "./stream-loss.ts";
 import { isActor, streamSpecs } from "./streams.ts";
 
 export type { ConsumerEvent } from "./kept-streams.ts";
 export type { DeadLetter } from "./receiver.ts";
+export type { StreamLoss } from "./stream-loss.ts";
 
 export interface BusPorts {
   readonly clock: Clock;
@@ -55,6 +57,8 @@ export interface OonaOptions extends BusPorts {
   readonly onDeadLetter?: (letter: DeadLetter) => void | Promise<void>;
   /** Who does not keep up, and what had to be made again. */
   readonly onConsumer?: (event: ConsumerEvent) => void;
+  /** Told of a stream that is not there, before it is made: the first time, and whenever it was lost. Must not throw. */
+  readonly onStreamGone?: (loss: StreamLoss) => void;
   readonly health?: HealthLimits;
   readonly durable?: Partial<DurableLimits>;
   readonly reconnectMsMax?: number;
@@ -176,12 +180,22 @@ const administer = async (
   const link = createLink({ connection, principal: "supervisor", clock, log });
   link.expectEnd();
   const keepSizes = options.config.mode === "external";
-  const ensure = () => ensureStreams(connection, streamSpecs(server.storageBytesMax), limits, keepSizes);
+  const losses = createLossMemory();
+  const ensure = () =>
+    ensureStreams(connection, streamSpecs(server.storageBytesMax), limits, keepSizes, (stream) =>
+      options.onStreamGone?.(losses.take(stream)),
+    );
+  const look = async () => {
+    const startMs = clock.nowMs();
+    const seen = await lookAtConsumers(connection);
+    if (seen !== undefined) losses.note(seen, startMs);
+    return seen;
+  };
   await ensure();
   const offHealth = keepStreams({
     link,
     ensure,
-    look: () => lookAtConsumers(connection),
+    look,
     onConsumer: options.onConsumer ?? (() => undefined),
     limits: { ...healthDefaults, ...options.health },
     clock,
@@ -240,7 +254,7 @@ export const startOona = async (options: OonaOptions): Promise<Oona> => {
   const connection = admin;
   const lost = connection
     .closed()
-    .then((error) => (stopping ? "stopped" : `the connection to ${publicUrl(url)} is lost: ${error?.message ?? "closed"}`));
+    .then((error) => (stopping ? "stopped" : `the connection to ${publicUrl(url)} is lost: ${lossOf(error)}`));
 
   return {
     url: publicUrl(url),

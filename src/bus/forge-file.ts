@@ -3,12 +3,13 @@
  *
  * F1 The password is made once and stays, so that a copy of the file on another machine is good for the node's next start too. Deleting the
  *    password's file and starting the node again shuts every forge out.
+ * F2 No error tells where a login or a password lies, or what is in it: what stands there may be the password itself, in the wrong key.
  */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { NatsConfig } from "../contracts/config.ts";
-import { describeError, InputError, ServiceError } from "../contracts/errors.ts";
+import { describeError, describeFileFault, InputError, ServiceError } from "../contracts/errors.ts";
 import type { Entropy } from "../contracts/ports.ts";
 import type { RemoteLogin } from "../contracts/subjects.ts";
 import { writePrivateFile } from "./private-file.ts";
@@ -51,11 +52,19 @@ export const writeForgeFile = async (
   await writePrivateFile(forgeFile(dataDir), `${JSON.stringify(connection, null, 2)}\n`);
 };
 
+/** F2 */
+const ofLength = (file: string): string => `a path of ${file.length} characters`;
+
+const describeDamage = (error: unknown): string =>
+  error instanceof z.ZodError
+    ? error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ")
+    : describeError(error);
+
 const readPassword = async (file: string): Promise<string> => {
   const text = await readFile(file, "utf8").catch((error: unknown) => {
     throw new InputError(
-      `expected the password of the NATS server in the first line of ${file}, it cannot be read (${describeError(error)}).`,
-      { path: "services.nats.passwordFile", file },
+      `expected the password of the NATS server in the first line of the file that services.nats.passwordFile names (${ofLength(file)}), it cannot be read (${describeFileFault(error)}).`,
+      { path: "services.nats.passwordFile" }, // F2
     );
   });
   return text.split(/\r?\n/)[0] ?? "";
@@ -64,19 +73,16 @@ const readPassword = async (file: string): Promise<string> => {
 const readLoginFile = async (file: string): Promise<ExternalLogin> => {
   const text = await readFile(file, "utf8").catch((error: unknown) => {
     throw new ServiceError(
-      `expected the login to a node's bus at ${file}, it cannot be read (${describeError(error)}). Copy that node's forge.json, or name its address with services.nats.url.`,
-      { path: "services.nats.connection", file },
+      `expected the login to a node's bus in the file that services.nats.connection names (${ofLength(file)}), it cannot be read (${describeFileFault(error)}). Copy that node's forge.json, or name its address with services.nats.url.`,
+      { path: "services.nats.connection" }, // F2
     );
   });
   try {
     return LoginFile.parse(JSON.parse(text));
   } catch (error) {
     throw new ServiceError(
-      `expected the login to a node's bus in ${file}, it is damaged (${describeError(error)}). Copy it again.`,
-      {
-        path: "services.nats.connection",
-        file,
-      },
+      `expected the login to a node's bus in the file that services.nats.connection names (${ofLength(file)}), it is damaged (${describeDamage(error)}). Copy it again.`,
+      { path: "services.nats.connection" }, // F2
     );
   }
 };

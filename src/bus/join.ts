@@ -14,7 +14,7 @@ import type { Bus } from "./bus.ts";
 import { type BusPorts, closeMsMax, durableDefaults, openAs } from "./create.ts";
 import { type ExternalLogin, externalLogin } from "./forge-file.ts";
 import { createNatsBus } from "./nats-bus.ts";
-import { type NatsConnection, publicUrl } from "./nats-client.ts";
+import { lossOf, type NatsConnection, publicUrl } from "./nats-client.ts";
 import type { DeadLetter } from "./receiver.ts";
 import type { DeliveryLimits } from "./stream-admin.ts";
 
@@ -94,7 +94,7 @@ export const joinBus = async (options: JoinOptions): Promise<JoinedBus> => {
   let stopping = false;
   const exited = connection
     .closed()
-    .then((error) => (stopping ? "stopped" : `the connection to ${publicUrl(found.url)} is lost: ${error?.message ?? "closed"}`)); // J2
+    .then((error) => (stopping ? "stopped" : `the connection to ${publicUrl(found.url)} is lost: ${lossOf(error)}`)); // J2
   return {
     url: publicUrl(found.url),
     exited,

@@ -1,6 +1,7 @@
 /** The only file that imports the NATS client: opens connections, and says in our own words why one could not be opened. */
 import { connect, ErrorCode, type Msg, type NatsConnection, NatsError } from "nats";
-import { describeError, ServiceError } from "../contracts/errors.ts";
+import { ServiceError } from "../contracts/errors.ts";
+import { addressOf } from "../contracts/shown.ts";
 
 export {
   AckPolicy,
@@ -51,8 +52,15 @@ const authCodes: readonly string[] = [
   ErrorCode.AccountExpired,
 ];
 
-/** A URL without the password that may stand in it. */
-export const publicUrl = (url: string): string => url.replace(/\/\/.*@/, "//");
+/** The address alone: a URL may hold a user and a password, and one that cannot be read may be a password. */
+export const publicUrl = (url: string): string => addressOf(url) ?? "the address of services.nats.url";
+
+/** Without the client's own words: they quote the URL. */
+const describeFailure = (error: unknown): string =>
+  error instanceof NatsError && error.code !== "" ? error.code : "the client gave no code";
+
+/** Why a connection ended. */
+export const lossOf = (error: unknown): string => (error instanceof Error ? describeFailure(error) : "closed");
 
 /** @throws ServiceError: the server cannot be reached, refuses the password, or lacks JetStream */
 export const openConnection = async (options: ConnectionOptions): Promise<NatsConnection> => {
@@ -75,13 +83,12 @@ export const openConnection = async (options: ConnectionOptions): Promise<NatsCo
     const code = error instanceof NatsError ? error.code : "";
     if (authCodes.includes(code))
       throw new ServiceError(
-        `expected the NATS server at ${url} to accept ${options.user === undefined ? "a connection without a user" : `the user "${options.user}"`}, it refused the user or the password. Check \`services.nats.user\` and the first line of \`services.nats.passwordFile\`, or the operator file.`,
+        `expected the NATS server at ${url} to accept ${options.user === undefined ? "a connection without a user" : "the user that it was given"}, it refused the user or the password. Check \`services.nats.user\` and the first line of \`services.nats.passwordFile\`, or the operator file.`,
         { path: "services.nats" },
       );
     throw new ServiceError(
-      `expected a NATS server at ${url}, it could not be reached (${describeError(error)}). Check that it runs and that \`services.nats.url\` is right.`,
+      `expected a NATS server at ${url}, it could not be reached (${describeFailure(error)}). Check that it runs and that \`services.nats.url\` is right.`,
       { path: "services.nats.url" },
-      { cause: error },
     );
   }
   if (connection.info?.jetstream !== true) {
@@ -94,6 +101,15 @@ export const openConnection = async (options: ConnectionOptions): Promise<NatsCo
     );
   }
   return connection;
+};
+
+/** Undefined as well where the sender's headers are no headers: the client reads them late, and throws. */
+export const headerOf = (message: Pick<Msg, "headers">, name: string): string | undefined => {
+  try {
+    return message.headers?.get(name);
+  } catch {
+    return undefined;
+  }
 };
 
 /** The code of a service error that stands in an answer's headers; undefined when the answer is one. */

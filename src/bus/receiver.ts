@@ -8,7 +8,8 @@ import type { Declined, MessageContext, Subscription } from "./bus.ts";
 import { consumeDurable, type DurableLimits, type Handled } from "./durable-consumer.ts";
 import type { ConsumerEvent } from "./kept-streams.ts";
 import type { Link } from "./link.ts";
-import type { Msg, ServiceMsg } from "./nats-client.ts";
+import { headerOf, type Msg, type ServiceMsg } from "./nats-client.ts";
+import { mayPublish } from "./permissions.ts";
 import type { Identifiers } from "./sender.ts";
 import { createSerialQueue } from "./serial-queue.ts";
 import type { ServiceHost } from "./service-host.ts";
@@ -116,7 +117,7 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
       return { kind: "unfit", reason: `expected a login that may send on ${subject}, got ${vouched.name}`, bare: true };
     const bareFields = () => {
       const id = identifiers.nextId();
-      return { id, sentAtMs: clock.nowMs(), traceId: traceIdOf(message.headers?.get("traceparent")) ?? identifiers.traceId(id) };
+      return { id, sentAtMs: clock.nowMs(), traceId: traceIdOf(headerOf(message, "traceparent")) ?? identifiers.traceId(id) };
     };
     return decodeMessage(subject, message.data, bareFields, vouched.kind === "known" ? vouched.principal : undefined);
   };
@@ -199,7 +200,8 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
       const decoded = decode(subject, message);
       if (decoded.kind === "unfit") {
         // B2. What people send is refused to their face; as dead letters it could drown the events of the node.
-        if (isVouched(subject)) log.info("refused a message", { subject: message.subject, reason: decoded.reason });
+        if (isVouched(subject) || mayPublish("operator", subject))
+          log.info("refused a message", { subject: message.subject, reason: decoded.reason });
         else deadLetter(subject, decoded.reason, decoded.envelope);
         return refuse(message, "invalid", decoded.reason, decoded.requestId);
       }
@@ -222,7 +224,7 @@ export const createReceiver = (options: ReceiverOptions): Receiver => {
         };
         const body = encodeMessage(fields, reply.value, bytesMax);
         if (body.kind === "unfit") return refuse(message, "invalid", body.reason);
-        const headers = identifiers.traceHeaders(envelope.traceId, fields.id);
+        const headers = identifiers.traceHeaders(envelope.traceId);
         if (!connection.isClosed()) message.respond(bare ? bareBody(reply.value) : body.value, { headers });
       } catch (error) {
         const reason = `${principal} failed to answer ${subject}: ${describeError(error)}`;

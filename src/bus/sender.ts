@@ -17,10 +17,12 @@ export interface Identifiers {
   readonly nextId: () => string;
   /** 32 hexadecimal digits. */
   readonly traceId: (id: string) => string;
-  readonly traceHeaders: (traceId: string, id: string) => MsgHdrs;
+  /** With a new span of the trace. */
+  readonly traceHeaders: (traceId: string) => MsgHdrs;
 }
 
 const idBytes = 12;
+const spanBytes = 4;
 const attemptMsMax = 1_500;
 const attemptPauseMs = 50;
 
@@ -29,12 +31,16 @@ const hex = (text: string, digits: number): string => createHash("sha256").updat
 export const createIdentifiers = (entropy: Entropy): Identifiers => {
   const base = entropy.token(idBytes);
   let count = 0;
+  let spans = 0;
+  // Of W3C Trace Context: any number that is not used twice in a trace.
+  const spanBase = entropy.token(spanBytes);
+  const nextSpan = (): string => `${spanBase}${(spans++ % 0x1_0000_0000).toString(16).padStart(8, "0")}`;
   return {
     nextId: () => `${base}-${(count++).toString(36)}`,
     traceId: (id) => hex(`trace:${id}`, 32),
-    traceHeaders: (traceId, id) => {
+    traceHeaders: (traceId) => {
       const sent = headers();
-      sent.set("traceparent", traceparent(traceId, hex(`span:${id}`, 16)));
+      sent.set("traceparent", traceparent(traceId, nextSpan()));
       return sent;
     },
   };
@@ -81,11 +87,11 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
     const fields = { id, subject, sender: principal, sentAtMs: clock.nowMs(), traceId, ...deadline };
     const encoded = encodeMessage(fields, checked.value, bytesMax);
     if (encoded.kind === "unfit") return { kind: "invalid", reason: encoded.reason };
-    return { kind: "outgoing", body: encoded.value, headers: identifiers.traceHeaders(traceId, id), id };
+    return { kind: "outgoing", body: encoded.value, headers: identifiers.traceHeaders(traceId), id };
   };
 
   /** B5. The server stores a message of the same id once, so that it may be sent again. */
-  const store = async (subject: SubjectName, message: Outgoing, timeoutMs: number): Promise<PublishOutcome> => {
+  const store = async (subject: SubjectName, message: Outgoing, timeoutMs: number, atOnce = false): Promise<PublishOutcome> => {
     const untilMs = clock.monotonicMs() + timeoutMs;
     message.headers.set("Nats-Msg-Id", `${subject}:${message.id}`);
     let reason = "the bus is disconnected";
@@ -108,7 +114,7 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
         if (failure === "denied")
           return { kind: "failed", reason: `denied: the server does not let ${principal} publish on ${subject}` };
         reason = failure === "no_responders" ? "no stream keeps it" : describeError(error);
-        if (link.connection.isClosed()) break;
+        if (link.connection.isClosed() || (atOnce && failure === "no_responders")) break;
         await delay(clock, attemptPauseMs);
       }
     }
@@ -133,7 +139,7 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
     publish: async (subject, payload, send) => {
       const message = prepare(subject, payload, send);
       if (message.kind !== "outgoing") return { kind: "failed", reason: `${message.kind}: ${message.reason}` };
-      if (streamOf(subject)) return store(subject, message, send.timeoutMs ?? requestTimeoutMs);
+      if (streamOf(subject)) return store(subject, message, send.timeoutMs ?? requestTimeoutMs, send.atOnce);
       // The client would keep what it cannot send without bound.
       if (!link.connected()) return { kind: "failed", reason: "the bus is disconnected" };
       try {
@@ -154,7 +160,7 @@ export const createSender = ({ link, principal, bytesMax, requestTimeoutMs, iden
       const encoded = encodeMessage({ id, subject, sender, sentAtMs, traceId }, payload, bytesMax);
       if (encoded.kind === "unfit") return { kind: "failed", reason: `invalid: ${encoded.reason}` };
       const repeated = `${id}:${repeatId}`;
-      const message = { body: encoded.value, headers: identifiers.traceHeaders(traceId, repeated), id: repeated };
+      const message = { body: encoded.value, headers: identifiers.traceHeaders(traceId), id: repeated };
       return store(subject, { kind: "outgoing", ...message }, requestTimeoutMs);
     },
 

@@ -1,4 +1,10 @@
-/** What the embedded server needs of the operating system: start a program, look at a process, signal it. The real ones stand here. */
+/**
+ * What the embedded server needs of the operating system: start a program, look at a process, signal it. The real ones stand here.
+ *
+ * G1 A program that was started does not outlive this process, however that ends: a shell beside it holds the other end of a pipe, and ends it
+ *    when the pipe closes. Where there is no shell, the next node on the data directory finds the orphan.
+ * G2 The shell signals only a process that still runs what was started; it ends with the program.
+ */
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 
@@ -36,6 +42,33 @@ export interface Processes {
 
 const outputBytesMax = 65_536;
 
+/** G1 G2. A line on its input says that the program has ended; the end of its input without one that this process has. */
+const guardScript = `
+read -r word && exit 0
+command="$({ tr '\\0' ' ' <"/proc/$GUARDED_PID/cmdline" || ps -ww -o args= -p "$GUARDED_PID"; } 2>/dev/null)"
+case "$command" in *"$GUARDED_ARGUMENTS"*) ;; *) exit 0 ;; esac
+kill -INT "$GUARDED_PID" 2>/dev/null || exit 0
+tries=0
+while kill -0 "$GUARDED_PID" 2>/dev/null; do
+  tries=$((tries + 1))
+  [ "$tries" -gt 50 ] && { kill -KILL "$GUARDED_PID"; exit 0; }
+  sleep 0.1
+done
+`;
+
+const guard = (pid: number, args: readonly string[], exited: Promise<unknown>): void => {
+  const shell = spawn("/bin/sh", ["-c", guardScript], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+    // Not among its arguments, so that whoever looks for the program by its command finds the program alone.
+    env: { PATH: process.env["PATH"] ?? "", GUARDED_PID: String(pid), GUARDED_ARGUMENTS: args.join(" ") },
+  });
+  shell.on("error", () => undefined); // G1: no shell
+  shell.stdin.on("error", () => undefined);
+  shell.unref();
+  void exited.then(() => shell.stdin.end("ended\n"));
+};
+
 const start = (binary: string, args: readonly string[]): Promise<ServerProcess> =>
   new Promise((resolve, reject) => {
     // A process group of its own: Ctrl-C at the terminal reaches the node alone, which then stops the server in order.
@@ -45,6 +78,7 @@ const start = (binary: string, args: readonly string[]): Promise<ServerProcess> 
     child.once("spawn", () => {
       const { pid } = child;
       if (pid === undefined) return reject(new Error(`expected a process id for ${binary}, got none`));
+      guard(pid, args, exited);
       resolve({ pid, exited, signal: (name) => void child.kill(name) });
     });
   });

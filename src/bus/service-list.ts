@@ -6,7 +6,7 @@ import { z } from "zod";
 import { describeError, ServiceError } from "../contracts/errors.ts";
 import type { PersonRole } from "../contracts/roles.ts";
 import { type BusPorts, openAs } from "./create.ts";
-import { RequestStrategy } from "./nats-client.ts";
+import { publicUrl, RequestStrategy } from "./nats-client.ts";
 import { readOperatorFile } from "./operator-file.ts";
 
 const Text = z.string().max(2_000_000);
@@ -118,7 +118,10 @@ export const listServices = async (
     }
     return found.sort((a, b) => `${a.node} ${a.service} ${a.id}`.localeCompare(`${b.node} ${b.service} ${b.id}`));
   } catch (error) {
-    throw new ServiceError(`expected services to answer at ${url}: ${describeError(error)}. Is a node running there?`, {});
+    throw new ServiceError(
+      `expected services to answer at ${publicUrl(url)}: ${describeError(error)}. Is a node running there?`,
+      {},
+    );
   } finally {
     await connection.close();
   }

@@ -13,7 +13,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "./nats-client.ts";
-import { advisoryConsumer, consumerSpecs, isWorkQueue, type StreamSpec, streamNames } from "./streams.ts";
+import { advisoryConsumer, consumerSpecs, isWorkQueue, type StreamName, type StreamSpec, streamNames } from "./streams.ts";
 
 export interface DeliveryLimits {
   /** A message that is neither acknowledged nor kept alive for this long is handed over again. */
@@ -75,10 +75,16 @@ const notFound = (error: unknown): undefined => {
 };
 
 /** True when it had to be made. */
-const ensureStream = async (manager: JetStreamManager, spec: StreamSpec, keepSizes: boolean): Promise<boolean> => {
+const ensureStream = async (
+  manager: JetStreamManager,
+  spec: StreamSpec,
+  keepSizes: boolean,
+  onGone: (stream: StreamName) => void,
+): Promise<boolean> => {
   const wanted = streamConfig(spec);
   const found = await manager.streams.info(spec.name).catch(notFound);
   if (!found) {
+    onGone(spec.name);
     await manager.streams.add(wanted);
     return true;
   }
@@ -105,6 +111,7 @@ const ensureConsumer = async (manager: JetStreamManager, spec: Wanted, limits: D
 /**
  * @param connection of a principal that may: the supervisor, or the user of an external server
  * @param keepSizes leave the bounds of streams that are there already: on a shared server they are its owner's choice
+ * @param onGone told of each stream that is missing, before it is made and anything can be stored in it
  * @returns the names of what had to be made
  * @throws ServiceError
  */
@@ -113,11 +120,12 @@ export const ensureStreams = async (
   streams: readonly StreamSpec[],
   limits: DeliveryLimits,
   keepSizes: boolean,
+  onGone: (stream: StreamName) => void = () => undefined,
 ): Promise<readonly string[]> => {
   const made: string[] = [];
   try {
     const manager = await connection.jetstreamManager({ checkAPI: false, timeout: requestMsMax });
-    for (const spec of streams) if (await ensureStream(manager, spec, keepSizes)) made.push(spec.name);
+    for (const spec of streams) if (await ensureStream(manager, spec, keepSizes, onGone)) made.push(spec.name);
     for (const spec of wantedConsumers)
       if (await ensureConsumer(manager, spec, limits)) made.push(`${spec.stream}/${spec.durable}`);
     return made;

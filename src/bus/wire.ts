@@ -7,7 +7,7 @@
 import type { z } from "zod";
 import { rawLengthMax } from "../contracts/dead-letter.ts";
 import { Envelope, schemaVersion } from "../contracts/envelope.ts";
-import { describeError } from "../contracts/errors.ts";
+import { describeError, describeFault } from "../contracts/errors.ts";
 import { type Principal, type SubjectName, subjects } from "../contracts/subjects.ts";
 
 export type Checked<T> = { readonly kind: "fits"; readonly value: T } | { readonly kind: "unfit"; readonly reason: string };
@@ -29,7 +29,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 const issueText = (error: z.ZodError): string => {
   const shown = error.issues
     .slice(0, issuesMax)
-    .map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message));
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.join(".")}: ${describeFault(issue)}` : describeFault(issue)));
   const more = error.issues.length - shown.length;
   return shown.join("; ") + (more > 0 ? `; and ${more} more` : "");
 };

@@ -10,6 +10,7 @@ import { DatasetConfig, type EsperConfig, NatsConfig } from "../contracts/config
 import { isForgeOnly } from "../contracts/config-roles.ts";
 import { describeError } from "../contracts/errors.ts";
 import { silentLog } from "../contracts/ports.ts";
+import { addressOf } from "../contracts/shown.ts";
 import { loadDataset } from "../data/datasets.ts";
 import { selectEngine } from "../engine/select.ts";
 import { openDatabase } from "../store/database.ts";
@@ -88,7 +89,7 @@ export const checkLanes = ({ trainingLanes, threads }: Pick<EsperConfig, "traini
 export const checkServerProgram = ({ services }: EsperConfig): Promise<Check> =>
   attempt("nats-server", async () => {
     if (services.nats.mode === "external")
-      return `not needed: the configuration names ${services.nats.url ?? services.nats.connection}`;
+      return `not needed: the configuration names ${services.nats.url === undefined ? "a connection file" : (addressOf(services.nats.url) ?? "a server")}`;
     const found = await findNatsServer({
       binary: services.nats.binary,
       folders: defaultServerFolders(),

@@ -1,7 +1,7 @@
 /** Asking a running node over NATS, as its operator or in another role. */
 import { type BusPorts, connectOperator } from "../bus/create.ts";
 import { type CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
-import { ContractError, InputError, ServiceError } from "../contracts/errors.ts";
+import { ContractError, describeFault, InputError, ServiceError } from "../contracts/errors.ts";
 import { silentLog } from "../contracts/ports.ts";
 import type { PersonRole } from "../contracts/roles.ts";
 import type { InputOf, ReplyOf, RequestSubject } from "../contracts/subjects.ts";
@@ -16,7 +16,9 @@ export const buildCommand = (fields: CommandFields, newId: () => string): Kasmin
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const name = issue?.path.join(".") || fields.kind;
-  throw new InputError(`${name}: ${issue?.message ?? "does not fit"}; see \`esper ctl ${fields.kind} --help\``);
+  throw new InputError(
+    `${name}: ${issue === undefined ? "does not fit" : describeFault(issue)}; see \`esper ctl ${fields.kind} --help\``,
+  );
 };
 
 export interface NodeAsked {

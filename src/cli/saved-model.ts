@@ -1,5 +1,5 @@
 /** A trained model out of a checkpoint: its host, its parameters, and what the run's log tells of its seeds. */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { FieldReport } from "../contracts/assets.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
@@ -7,7 +7,10 @@ import { DataError, InputError } from "../contracts/errors.ts";
 import type { Tensor } from "../contracts/graph.ts";
 import type { ExportRequest } from "../interchange/exported.ts";
 import { lineageOf } from "../interchange/lineage.ts";
-import { notedFingerprint } from "../node/ledger-audit.ts";
+import { notedFingerprint, openLedgerReader } from "../node/ledger-audit.ts";
+import { indexKey } from "../store/artifact-index.ts";
+import type { ArtifactNames } from "../store/artifact-index-file.ts";
+import { readIndex } from "../store/artifact-index-read.ts";
 import { readCheckpoints } from "../store/checkpoint-reader.ts";
 import { readEventLog } from "../store/event-log.ts";
 import { nodeFileSystem } from "../store/file-system.ts";
@@ -62,7 +65,27 @@ const fieldReports = async (file: string, runId: string): Promise<readonly Field
   return reports;
 };
 
-/** The last checkpoint of a run, or the named one. @throws InputError unless exactly one is asked for, DataError when it is damaged. */
+/**
+ * What the node's signed index names; undefined where there never was one. That it is past its end is no fault here: a node that was put
+ * away still has its models. @throws ArtifactError when it was swapped or rolled back
+ */
+const signedNames = async (dataDir: string, fingerprint: string): Promise<ArtifactNames | undefined> => {
+  const database = openLedgerReader(dataDir);
+  try {
+    const { artifacts } = dataPaths(dataDir);
+    const index = await readIndex({ fileSystem: nodeFileSystem, paths: artifacts, ring: keyRing(fingerprint), database });
+    if (index === undefined) return undefined;
+    const byKey = new Map(index.entries.map(({ entry }) => [indexKey(entry.kind, entry.name), entry]));
+    return { find: (kind, name) => byKey.get(indexKey(kind, name)) };
+  } finally {
+    database.close();
+  }
+};
+
+/**
+ * The last checkpoint of a run, held against the signed index, or the named one.
+ * @throws InputError unless exactly one is asked for, DataError when it is damaged, ArtifactError when another stands in its place.
+ */
 export const loadSavedModel = async (options: SavedModelOptions): Promise<SavedModel> => {
   const { run, checkpoint, trust, dataDir = ".esper" } = options;
   if ((run === undefined) === (checkpoint === undefined)) {
@@ -78,14 +101,17 @@ export const loadSavedModel = async (options: SavedModelOptions): Promise<SavedM
       { file: paths.ledger.fingerprint },
     );
   }
+  const index = own === undefined ? undefined : await signedNames(resolve(dataDir), own);
   const checkpoints = readCheckpoints({
+    ...(index === undefined ? {} : { index }),
     fileSystem: nodeFileSystem,
     folder: paths.checkpoints,
     ring: keyRing(own ?? trust ?? "", trust === undefined ? [] : [trust]),
     fileBytesMax: checkpointBytesMax,
     headerBytesMax,
   });
-  const place = checkpoint ?? (await checkpoints.list(run!)).at(-1)?.path;
+  // A run's own folder asks for its last checkpoint, which the index knows.
+  const place = checkpoint ?? ((await checkpoints.list(run!)).length === 0 ? undefined : join(paths.checkpoints, run!));
   if (place === undefined) {
     throw new InputError(
       `expected a run with a checkpoint in ${paths.checkpoints}, found none of ${run}; name its data directory by --data-dir`,

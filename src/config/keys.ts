@@ -1,8 +1,22 @@
 /** Every key of the configuration, read off its zod schema: for the environment's names, for "did you mean", for the reference. */
 import { z } from "zod";
 import { EsperConfig } from "../contracts/config.ts";
+import { type Shown, shownOf } from "../contracts/shown.ts";
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/** Where a JSON Schema made here carries what `shownOf` says. */
+export const shownKey = "x-shown";
+
+/** As JSON Schema, with what its texts say of being seen. */
+export const configSchema = (schema: z.ZodType): JsonSchema =>
+  z.toJSONSchema(schema, {
+    io: "input",
+    override: ({ zodSchema, jsonSchema }) => {
+      const seen = shownOf(zodSchema);
+      if (seen !== undefined) jsonSchema[shownKey] = seen;
+    },
+  });
 
 export interface ConfigKey {
   /** From the root, for example `["optimization", "epochs"]`. */
@@ -11,9 +25,13 @@ export interface ConfigKey {
   readonly expected: string;
   /** True for a group of keys. */
   readonly group: boolean;
+  /** True for a list of values. */
+  readonly list: boolean;
   /** The default as JSON; absent when there is none. */
   readonly fallback: unknown;
   readonly description: string;
+  /** Where its texts, or those of its list, are seen; undefined: they are secrets. */
+  readonly shown: Shown | undefined;
   /** The member of a union that this key belongs to, for example `mode: external`. */
   readonly onlyWith: string | undefined;
 }
@@ -95,6 +113,13 @@ export const expectedOf = (schema: JsonSchema): string => {
   }
 };
 
+/** Of a text, or of every item of a list. */
+const shownIn = (schema: JsonSchema): Shown | undefined => {
+  const items = schema.items;
+  if (schema.type === "array" && typeof items === "object" && !Array.isArray(items)) return shownIn(items);
+  return schema[shownKey] as Shown | undefined;
+};
+
 const isGroup = (schema: JsonSchema): boolean => schema.type === "object" || discriminatorOf(membersOf(schema)) !== undefined;
 
 const walk = (
@@ -119,7 +144,9 @@ const walk = (
       path: [...path, discriminator],
       expected: options.map(({ value }) => `\`${value}\``).join(" or "),
       group: false,
+      list: false,
       fallback: chosen,
+      shown: undefined,
       description:
         options.flatMap(({ value, about }) => (about ? [`\`${value}\`: ${about}`] : [])).join(" ") || (schema.description ?? ""),
       onlyWith,
@@ -146,8 +173,10 @@ const visit = (
     path,
     expected: expectedOf(schema),
     group,
+    list: schema.type === "array",
     fallback: schema.default,
     description: schema.description ?? "",
+    shown: shownIn(schema),
     onlyWith,
   });
   if (group) walk(schema, path, onlyWith, keys, unions);
@@ -157,7 +186,7 @@ const visit = (
 export const readKeys = (schema: z.ZodType): ConfigKeys => {
   const keys: ConfigKey[] = [];
   const unions: ConfigUnion[] = [];
-  walk(z.toJSONSchema(schema, { io: "input" }), [], undefined, keys, unions);
+  walk(configSchema(schema), [], undefined, keys, unions);
   const namesUnder = (path: readonly string[]): readonly string[] => {
     const prefix = path.join(".");
     const names = keys.filter((key) => key.path.slice(0, -1).join(".") === prefix).map((key) => key.path.at(-1) ?? "");

@@ -1,8 +1,9 @@
 /** Loads the description of an experiment: YAML, checked against its schema; every problem is told at once, with its line. */
 import { readFileSync, statSync } from "node:fs";
 import { isNode, LineCounter, parseDocument } from "yaml";
-import { describeError, InputError } from "../contracts/errors.ts";
+import { describeError, describeFault, InputError } from "../contracts/errors.ts";
 import { ExperimentConfig } from "../contracts/experiment.ts";
+import { describeYamlFault } from "./quoting.ts";
 
 const bytesMax = 1_048_576;
 
@@ -26,18 +27,23 @@ export const loadExperiment = (file: string): ExperimentConfig => {
 /** @param file Its name in messages. */
 export const parseExperiment = (text: string, file: string): ExperimentConfig => {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const broken = document.errors[0];
   if (broken !== undefined) {
     const { line, col } = lines.linePos(broken.pos[0]);
     throw new InputError(
-      `expected well-formed YAML, found "${broken.message}" at ${file} line ${line}, column ${col}; correct that line`,
+      `expected well-formed YAML, found ${describeYamlFault(broken)} at ${file} line ${line}, column ${col}; correct that line`,
       {
         file,
       },
     );
   }
-  const tree: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  let tree: unknown;
+  try {
+    tree = document.toJS({ maxAliasCount: 100 }) ?? {};
+  } catch (error) {
+    throw new InputError(`expected plain YAML, found ${describeYamlFault(error)} in ${file}; write the values out`, { file });
+  }
   const parsed = ExperimentConfig.safeParse(tree);
   if (parsed.success) return parsed.data;
   const lineOf = (path: readonly PropertyKey[]): string => {
@@ -47,9 +53,10 @@ export const parseExperiment = (text: string, file: string): ExperimentConfig =>
     }
     return "";
   };
-  const problems = parsed.error.issues.map(({ path, message }) => {
+  const problems = parsed.error.issues.map((issue) => {
+    const { path } = issue;
     const place = path.map(String).join(".");
-    return `  - ${place === "" ? "top" : place}: ${message}${lineOf(path)}`;
+    return `  - ${place === "" ? "top" : place}: ${describeFault(issue)}${lineOf(path)}`;
   });
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   const isRun = typeof tree === "object" && tree !== null && !("hosts" in tree) && ("model" in tree || "optimization" in tree);

@@ -8,7 +8,8 @@ import { EsperConfig } from "../contracts/config.ts";
 import { describeError, InputError } from "../contracts/errors.ts";
 import { hiddenLayersOf, layersAt, prefixesOf } from "../contracts/host-layers.ts";
 import { configKeys, environmentName } from "./keys.ts";
-import { describeFound, describeIssue, didYouMean, type Problem } from "./problems.ts";
+import { describeIssue, didYouMean, type Problem } from "./problems.ts";
+import { describeCame, describeText, describeYamlFault, ofCharacters } from "./quoting.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -103,12 +104,12 @@ interface ParsedYaml {
 
 const parseYaml = ({ text, file }: ConfigText): ParsedYaml => {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const broken = document.errors[0];
   if (broken) {
     const { line, col } = lines.linePos(broken.pos[0]);
     throw new InputError(
-      `expected well-formed YAML, got "${broken.message}" at ${file} line ${line}, column ${col}; correct that line`,
+      `expected well-formed YAML, got ${describeYamlFault(broken)} at ${file} line ${line}, column ${col}; correct that line`,
       { file },
     );
   }
@@ -116,16 +117,12 @@ const parseYaml = ({ text, file }: ConfigText): ParsedYaml => {
   try {
     tree = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw new InputError(
-      `expected plain YAML, got "${describeError(error)}" in ${file}; write the values out`,
-      { file },
-      { cause: error },
-    );
+    throw new InputError(`expected plain YAML, got ${describeYamlFault(error)} in ${file}; write the values out`, { file });
   }
   if (tree === null || tree === undefined) tree = {};
   if (!isTree(tree)) {
     throw new InputError(
-      `expected "key: value" lines at the top of ${file}, found ${describeFound(tree)}; see configs/quickstart.yaml`,
+      `expected "key: value" lines at the top of ${file}, found ${describeCame(tree)}; see configs/quickstart.yaml`,
       { file },
     );
   }
@@ -147,6 +144,16 @@ const hasRange = (node: unknown): node is { range: [number, number, number] | nu
 
 const isTree = (value: unknown): value is Tree => typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** `ESPER_OPTIMIZATION__` of a name that is no key of it: what follows may be a secret in the wrong place. */
+const knownGroup = (name: string, known: readonly string[]): string => {
+  const parts = name.split("__");
+  for (let length = parts.length - 1; length > 0; length--) {
+    const group = `${parts.slice(0, length).join("__")}__`;
+    if (known.some((one) => one.startsWith(group))) return group;
+  }
+  return environmentPrefix;
+};
+
 /** Reads `ESPER_…` variables: `__` stands between levels, values are YAML scalars or flow lists. */
 const readEnvironment = (
   environment: Readonly<Record<string, string | undefined>>,
@@ -161,13 +168,14 @@ const readEnvironment = (
       const meant = didYouMean(name, [...byName.keys()]);
       const hint =
         meant === undefined ? "the names follow the keys, for example ESPER_OPTIMIZATION__EPOCHS" : `did you mean ${meant}?`;
-      problems.push(`${name}: unknown variable of the environment, ${hint}`);
+      const group = knownGroup(name, [...byName.keys()]);
+      problems.push(`${group}…: unknown variable${ofCharacters(name)} in the environment, ${hint}`);
       continue;
     }
     try {
-      overrides.push({ path, value: parse(text), origin: name });
+      overrides.push({ path, value: parse(text, { logLevel: "error", prettyErrors: false }), origin: name });
     } catch (error) {
-      problems.push(`${name}: expected a YAML value, found ${describeFound(text)} (${describeError(error).split("\n")[0]})`);
+      problems.push(`${name}: expected a YAML value, found ${describeText(text)} with ${describeYamlFault(error)}`);
     }
   }
   // A union's choice goes first, so that the keys that depend on it find it made.
@@ -210,11 +218,11 @@ const checkNames = ({ damage, model }: EsperConfig): Problem[] => {
     const closest = didYouMean(site, [...names, ...prefixesOf(layers), "random"]);
     const hint = closest === undefined ? "" : `, did you mean ${closest}?`;
     const listed = names.length > listedMax ? `${names.slice(0, listedMax).join(", ")}, …` : names.join(", ");
-    return [
-      { path: ["damage", "site"], text: `damage.site: expected random or a hidden layer (${listed}), found "${site}"${hint}` },
-    ];
+    const text = `damage.site: expected random or a hidden layer (${listed}), found "${site}"${hint}`;
+    return [{ path: ["damage", "site"], place: "damage.site", text }];
   }
   const width = Math.max(...meant.map((layer) => layer.width));
   if (live < width) return [];
-  return [{ path: ["damage", "live"], text: `damage.live: expected less than the layer's ${width} units, found ${live}` }];
+  const text = `damage.live: expected less than the layer's ${width} units, found ${live}`;
+  return [{ path: ["damage", "live"], place: "damage.live", text }];
 };

@@ -1,7 +1,9 @@
 /** Says what is wrong with a configuration: path, what was expected, what was found, and the name that was probably meant. */
 import { closest, distance } from "fastest-levenshtein";
 import type { z } from "zod";
-import { configKeys } from "./keys.ts";
+import type { Shown } from "../contracts/shown.ts";
+import { type ConfigKey, configKeys } from "./keys.ts";
+import { describeCame, ofCharacters } from "./quoting.ts";
 
 /** The known name that was probably meant; undefined when none is near. */
 export const didYouMean = (name: string, known: readonly string[]): string | undefined => {
@@ -15,30 +17,24 @@ export const didYouMean = (name: string, known: readonly string[]): string | und
   return candidate !== undefined && distance(name.toLowerCase(), best) <= limit ? candidate : undefined;
 };
 
-const foundCharactersMax = 60;
-
-/** A found value as a person would write it, cut to a line. */
-export const describeFound = (value: unknown): string => {
-  if (value === undefined) return "nothing";
-  const text =
-    Array.isArray(value) || (typeof value === "object" && value !== null)
-      ? JSON.stringify(value)
-      : typeof value === "string"
-        ? `"${value}"`
-        : String(value);
-  return text.length > foundCharactersMax ? `${text.slice(0, foundCharactersMax)}…` : text;
-};
-
 const pathText = (path: readonly PropertyKey[]): string =>
   path.reduce<string>(
     (text, part) => (typeof part === "number" ? `${text}[${part}]` : text === "" ? String(part) : `${text}.${String(part)}`),
     "",
   );
 
-const expectedAt = (path: readonly PropertyKey[], selector: string | undefined): string | undefined => {
+const keyAt = (path: readonly PropertyKey[], selector: string | undefined): ConfigKey | undefined => {
   const text = path.map(String).join(".");
   const matching = configKeys.keys.filter((key) => key.path.join(".") === text);
-  return (matching.find((key) => key.onlyWith === selector) ?? matching[0])?.expected.replaceAll("`", "");
+  return matching.find((key) => key.onlyWith === selector) ?? matching[0];
+};
+
+/** What a list says of being seen holds for its items, and not for a text that came in place of the list. */
+const shownAt = (path: readonly PropertyKey[], input: unknown): Shown | undefined => {
+  const isItem = typeof path.at(-1) === "number";
+  const place = isItem ? path.slice(0, -1) : path;
+  const key = keyAt(place, selectorAt(place.slice(0, -1), input));
+  return key?.list === isItem ? key.shown : undefined;
 };
 
 /** The zod issue's own words, for a place that the key table does not hold, for example an item of a list. */
@@ -57,6 +53,10 @@ const expectedByIssue = (issue: z.core.$ZodIssue): string => {
   }
 };
 
+const numberWanted = (issue: z.core.$ZodIssue, expected: string): boolean =>
+  /^(integer|number)\b|\bor (integer|number)\b/.test(expected) ||
+  ((issue.code === "too_small" || issue.code === "too_big") && (issue.origin === "number" || issue.origin === "int"));
+
 const valueAt = (value: unknown, path: readonly PropertyKey[]): unknown => {
   let current = value;
   for (const part of path) {
@@ -67,7 +67,10 @@ const valueAt = (value: unknown, path: readonly PropertyKey[]): unknown => {
 };
 
 export interface Problem {
+  /** To look the place up; its last name may be one that came, so it is not told. */
   readonly path: readonly string[];
+  /** As it may be told. */
+  readonly place: string;
   readonly text: string;
 }
 
@@ -82,13 +85,21 @@ export const describeIssue = (issue: z.core.$ZodIssue, input: unknown): Problem[
       const selector = selectorAt(issue.path, input);
       const place = selector === undefined ? "" : ` with ${selector}`;
       const belongs = configKeys.keys.find((key) => key.path.join(".") === path.join(".") && key.onlyWith !== undefined);
-      const text = belongs ? `is a key of ${belongs.onlyWith}, found${place}` : `unknown key${place}, ${hint}`;
-      return { path, text: `${pathText(path)}: ${text}` };
+      const text = belongs
+        ? `is a key of ${belongs.onlyWith}, found${place}`
+        : `unknown key${ofCharacters(name)}${place}, ${hint}`;
+      // A name that is no key at all may be a secret in the wrong place; Q3 of quoting.ts.
+      if (belongs) return { path, place: pathText(path), text: `${pathText(path)}: ${text}` };
+      const group = pathText(issue.path);
+      return { path, place: group, text: `${group === "" ? "top" : group}: ${text}` };
     });
   }
   const path = issue.path.map(String);
   const found = valueAt(input, issue.path);
-  const expected = expectedAt(issue.path, selectorAt(issue.path.slice(0, -1), input)) ?? expectedByIssue(issue);
+  const known = keyAt(issue.path, selectorAt(issue.path.slice(0, -1), input));
+  const expected = known?.expected.replaceAll("`", "") ?? expectedByIssue(issue);
+  const shown = shownAt(issue.path, input);
+  const numeric = numberWanted(issue, expected);
   const meant =
     typeof found === "string" && expected.includes(" or ")
       ? didYouMean(
@@ -99,7 +110,8 @@ export const describeIssue = (issue: z.core.$ZodIssue, input: unknown): Problem[
   return [
     {
       path,
-      text: `${pathText(issue.path)}: expected ${expected}, found ${describeFound(found)}${meant === undefined ? "" : `, did you mean ${meant}?`}`,
+      place: pathText(issue.path),
+      text: `${pathText(issue.path)}: expected ${expected}, found ${describeCame(found, { shown, numeric })}${meant === undefined ? "" : `, did you mean ${meant}?`}`,
     },
   ];
 };

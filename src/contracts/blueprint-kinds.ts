@@ -1,5 +1,6 @@
 /** The catalogue of blueprints by name, what a request for one says, and how the configuration steers the choice. */
 import { z } from "zod";
+import { shown } from "./shown.ts";
 
 /** Kinds that add to what a host says: they join the shapes at the two ends of a span. */
 export const bypassKinds = [
@@ -59,7 +60,10 @@ export const BlueprintRequest = z.strictObject({
 });
 export type BlueprintRequest = z.infer<typeof BlueprintRequest>;
 
-const tags = z.array(z.string().min(1).max(64)).max(32).default([]);
+const tags = z
+  .array(shown("event log, decisions", z.string().min(1).max(64)))
+  .max(32)
+  .default([]);
 
 export const BlueprintConfig = z.strictObject({
   kind: z

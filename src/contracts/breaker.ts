@@ -5,7 +5,7 @@ export const breakerStates = ["CLOSED", "OPEN", "HALF_OPEN"] as const;
 export const BreakerState = z.enum(breakerStates);
 export type BreakerState = z.infer<typeof BreakerState>;
 
-/** `lane.training`, `lane.forge`, `download`, `nats`, or the subject of the request that it guards. */
+/** `lane.training`, `lane.twin`, `lane.forge`, `lane.experiment`, `download`, `nats`, or the subject of the request that it guards. */
 const BreakerName = z.string().min(1).max(255);
 
 export const BreakerEvent = z.strictObject({

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { BlueprintRequest } from "./blueprint-kinds.ts";
 import { base, reason } from "./command-base.ts";
+import { FirstCommand, firstCommandsMax } from "./command-steering.ts";
 import { StartConfig } from "./config.ts";
 import { ContentHash, SeedId, SiteId } from "./ids.ts";
 import { LifecycleState } from "./lifecycle.ts";
@@ -64,7 +65,16 @@ export const changeCommands = [
     reason,
   }),
   /** Changes values of the policy that is in force, or that accepted commands will have put in force. */
-  z.strictObject({ ...base, kind: z.literal("policy_update"), set: PolicyChanges, name: name.optional(), reason }),
+  z.strictObject({
+    ...base,
+    kind: z.literal("policy_update"),
+    set: PolicyChanges,
+    name: name.optional(),
+    /** The policy that follows, as far as it is known when the command is accepted, and its hash: Kasmina fills them in. */
+    policy: Policy.optional(),
+    hash: ContentHash.optional(),
+    reason,
+  }),
   z.strictObject({ ...base, kind: z.literal("experience"), experience: Experience }),
   /** A run on a node that stays; it waits until no other run is going on. */
   z.strictObject({
@@ -73,6 +83,8 @@ export const changeCommands = [
     config: StartConfig,
     /** A checkpoint in the node's data directory, or a run's folder of them, relative to it; the run then has the checkpoint's configuration. */
     resume: z.string().min(1).max(500).optional(),
+    /** Asked for at the run's first boundary by who asks for the start, each with a receipt of its own. */
+    first: z.array(FirstCommand).max(firstCommandsMax).optional(),
     reason,
   }),
   /** Ends the node: the run that is going on is stopped with a checkpoint, what waits is dropped. */
@@ -80,7 +92,3 @@ export const changeCommands = [
   /** Sends a dead letter again, or drops it. */
   z.strictObject({ ...base, kind: z.literal("dead_letter"), action: z.enum(["retry", "drop"]), id: z.int().min(1), reason }),
 ] as const;
-
-/** The blueprint of a germination: what to grow, or the hash of one that was submitted. */
-export const BlueprintChoice = z.union([BlueprintRequest, z.strictObject({ hash: ContentHash })]);
-export type BlueprintChoice = z.infer<typeof BlueprintChoice>;

@@ -1,84 +1,18 @@
 /** Commands that change a run or ask about it, their receipts, and the decisions that led to them. Operators and Tamiyo send the same messages. */
 import { z } from "zod";
-import { BudgetAmounts, BudgetStanding, budgetResources } from "./budget.ts";
+import { BudgetAmounts, BudgetStanding } from "./budget.ts";
 import { base, reason } from "./command-base.ts";
-import { BlueprintChoice, changeCommands } from "./command-changes.ts";
+import { changeCommands } from "./command-changes.ts";
 import { queryCommands, queryReceipts, SeedStatus } from "./command-queries.ts";
-import { Forecast } from "./decision.ts";
-import { RequestId, SeedId, SiteId } from "./ids.ts";
+import { steeringCommands } from "./command-steering.ts";
+import { RequestId } from "./ids.ts";
 import { HostSummary } from "./plan.ts";
-import { PruneTarget } from "./pruning.ts";
 
+export { AdaptationSignal } from "./command-steering.ts";
 export { Decision, Forecast } from "./decision.ts";
 
-/** What Tamiyo wants of the host, with its grounds. */
-export const AdaptationSignal = z.strictObject({
-  rule: z.string(),
-  reason: z.string(),
-  confidence: z.number().min(0).max(1),
-  forecast: Forecast,
-});
-export type AdaptationSignal = z.infer<typeof AdaptationSignal>;
-
-/** A seed, or a layer with all its seeds. */
-const PinTarget = z.union([SeedId, SiteId]);
-const pauseOf = { scope: z.enum(["run", "adaptation"]).optional(), site: SiteId.optional() };
-
 export const KasminaControlCommand = z.discriminatedUnion("kind", [
-  z.strictObject({
-    ...base,
-    kind: z.literal("germinate"),
-    seedId: SeedId,
-    /** Where the bypass ends; left out, the span of the largest energy, else the nearest legal one. */
-    toSite: SiteId.optional(),
-    blueprint: BlueprintChoice.optional(),
-    /** Takes something out in place of growing; the seed is then `seed:<site>.prune`, and span and blueprint are left out. */
-    prune: PruneTarget.optional(),
-    adaptation: AdaptationSignal.optional(),
-    reason: z.string().max(500).default("asked by the operator"),
-  }),
-  z.strictObject({
-    ...base,
-    kind: z.literal("cull"),
-    seedId: SeedId,
-    reason: z.string().max(500).default("asked by the operator"),
-  }),
-  /** Undoes the open trial: everything as in the last good snapshot. Without a seed, the one in trial. */
-  z.strictObject({
-    ...base,
-    kind: z.literal("rollback"),
-    seedId: SeedId.optional(),
-    reason: z.string().max(500).default("asked by the operator"),
-  }),
-  /** Lets a seed that was rolled back go back to its first state; the embargo on its site stays. */
-  z.strictObject({
-    ...base,
-    kind: z.literal("release"),
-    seedId: SeedId,
-    reason: z.string().max(500).default("asked by the operator"),
-  }),
-  /** Answers an escalation: the jury was split on this seed. */
-  z.strictObject({
-    ...base,
-    kind: z.literal("resolve"),
-    seedId: SeedId,
-    verdict: z.enum(["keep", "cull"]),
-    reason: z.string().max(500).default("asked by the operator"),
-  }),
-  /** The run; or, named by `scope` or `site`, that nothing new begins in it, or at that layer. An open trial goes on. */
-  z.strictObject({ ...base, kind: z.literal("pause"), ...pauseOf }),
-  z.strictObject({ ...base, kind: z.literal("resume"), ...pauseOf }),
-  /** From now on nothing is grown on, pruned from, or culled at a seed or a layer. */
-  z.strictObject({ ...base, kind: z.literal("pin"), target: PinTarget, reason }),
-  z.strictObject({ ...base, kind: z.literal("unpin"), target: PinTarget, reason }),
-  /** Another limit of the run's budget. What is used already stays used. */
-  z.strictObject({
-    ...base,
-    kind: z.literal("limit"),
-    resource: z.enum(budgetResources),
-    max: z.number().min(0).max(1e18),
-    reason,
-  }),
+  ...steeringCommands,
   /** Lets a command pass that waits for approval; `target` is its request id. */
   z.strictObject({ ...base, kind: z.literal("approve"), target: RequestId, reason }),
   /** Stops a command that waits for approval, or for its boundary; `target` is its request id. */

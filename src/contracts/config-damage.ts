@@ -1,9 +1,9 @@
 /** Damage done to a host on purpose, for experiments. */
 import { z } from "zod";
+import { shown } from "./shown.ts";
 
 export const DamageConfig = z.strictObject({
-  site: z
-    .string()
+  site: shown("report, errors", z.string())
     .default("random")
     .describe(
       "The first layer to damage, by name; a block or stage by its prefix (`s2`, `b1.attention`); or `random`: hidden layers picked by the run's random seed.",

@@ -1,5 +1,6 @@
 /** What to train on: sets that ship, and data of the user's own. */
 import { z } from "zod";
+import { shown } from "./shown.ts";
 
 export const datasetNames = ["mnist", "fashion-mnist", "cifar10", "cifar100", "text", "csv", "npz", "idx", "images"] as const;
 
@@ -10,21 +11,19 @@ export const DatasetConfig = z.strictObject({
     .describe(
       "A set that ships, or the form of your own: `text` (any UTF-8 file, next-character prediction), `csv` and `npz` (tables), `idx` (MNIST's layout), `images` (a folder for each class).",
     ),
-  dataDir: z
-    .string()
+  dataDir: shown("report, notes, errors", z.string())
     .optional()
     .describe(
       "Folder with the set's files (plain or .gz), or with a folder of the set's name that holds them; when given, no other place is looked in. For `images` the folder of class folders.",
     ),
-  file: z.string().optional().describe("The file of `text`, `csv` and `npz`."),
+  file: shown("report, notes, errors", z.string()).optional().describe("The file of `text`, `csv` and `npz`."),
   task: z
     .enum(["classification", "regression"])
     .default("classification")
     .describe(
       "For `csv` and `npz`: what the target column holds. The sets that ship, `text`, `idx` and `images` are classification.",
     ),
-  target: z
-    .string()
+  target: shown("errors", z.string())
     .optional()
     .describe(
       "For `csv` the target column (left out: the last); for `npz` the name of the target array (left out: `y`, inputs in `x`).",

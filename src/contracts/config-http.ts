@@ -1,16 +1,14 @@
 /** What the HTTP server of a node listens on, and its bounds. */
 import { z } from "zod";
 import { ViewConfig } from "./config-view.ts";
+import { shown } from "./shown.ts";
 
 /** Tried first where nobody names a port. */
 export const usualHttpPort = 8770;
 
 export const HttpConfig = z.strictObject({
   enabled: z.boolean().default(true).describe("Whether the node serves HTTP: its API, metrics and page."),
-  host: z
-    .string()
-    .min(1)
-    .max(255)
+  host: shown("the address that the node tells", z.string().min(1).max(255))
     .default("127.0.0.1")
     .describe("Address to listen on. Off loopback, tokens travel in the clear unless a proxy adds TLS."),
   port: z

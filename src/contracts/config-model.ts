@@ -1,5 +1,6 @@
 /** The hosts that can be trained: four that ship, and a file of the user's own. */
 import { z } from "zod";
+import { shown } from "./shown.ts";
 
 const activation = z.enum(["relu", "tanh", "gelu"]).default("relu").describe("Activation of the hidden layers.");
 
@@ -56,7 +57,9 @@ export const ModelConfig = z.discriminatedUnion("name", [
   }),
   z.strictObject({
     name: z.literal("file").describe("A model of your own, with its weights, imported into Esper's graph."),
-    file: z.string().describe("A tensorflow.js LayersModel (`model.json`), an ONNX file, or a model that Esper exported."),
+    file: shown("notes, errors", z.string()).describe(
+      "A tensorflow.js LayersModel (`model.json`), an ONNX file, or a model that Esper exported.",
+    ),
   }),
 ]);
 export type ModelConfig = z.infer<typeof ModelConfig>;

@@ -1,6 +1,7 @@
 /** How damage is measured, and when a measurement is reason enough to act. */
 import { z } from "zod";
 import { calibrated } from "./calibrated.ts";
+import { shown } from "./shown.ts";
 
 const fraction = z.number().min(0).max(1);
 
@@ -88,7 +89,7 @@ export const TriggerConfig = z.strictObject({
   confidenceMin: fraction.default(0.7).describe("A decision needs more confidence than this."),
   checks: z.int().min(1).max(16).default(2).describe("Successive measurements that must name the same layer."),
   exclude: z
-    .array(z.string())
+    .array(shown("event log, decisions", z.string()))
     .max(1000)
     .default([])
     .describe("Sites that are never candidates, such as a bottleneck that is meant to be one."),

@@ -14,6 +14,7 @@ import { ModelConfig } from "./config-model.ts";
 import { MorphogeneticConfig } from "./config-morphogenetic.ts";
 import { NodeRoles } from "./config-roles.ts";
 import { OptimizerConfig } from "./optimizer.ts";
+import { shown, shownAddress } from "./shown.ts";
 import { NodeName } from "./work.ts";
 
 export { ControlConfig, DamageConfig, DatasetConfig, ModelConfig, MorphogeneticConfig };
@@ -71,22 +72,29 @@ export const NatsConfig = z.discriminatedUnion("mode", [
   z.strictObject({
     mode: z.literal("embedded").describe("The node starts its own nats-server on loopback."),
     port: z.int().min(-1).max(65_535).default(-1).describe("TCP port; -1 lets the server choose a free one."),
-    host: z
-      .string()
-      .min(1)
-      .max(255)
-      .regex(/^[A-Za-z0-9.:_-]+$/, "expected an address or the name of one")
+    host: shown(
+      "the address that the node tells",
+      z
+        .string()
+        .min(1)
+        .max(255)
+        .regex(/^[A-Za-z0-9.:_-]+$/, "expected an address or the name of one"),
+    )
       .default("127.0.0.1")
       .describe(
         "Address that the server listens on. Another than loopback lets forges of other machines join, and passwords cross the network unencrypted: use one that only your machines reach.",
       ),
-    binary: z.string().optional().describe("Path of nats-server; else it is looked for on PATH and where set-up puts it."),
+    binary: shown("errors, the list of processes", z.string())
+      .optional()
+      .describe("Path of nats-server; else it is looked for on PATH and where set-up puts it."),
     memoryBytesMax: z.int().min(1).default(268_435_456).describe("JetStream memory."),
     storageBytesMax: z.int().min(1).default(4_294_967_296).describe("JetStream files."),
   }),
   z.strictObject({
     mode: z.literal("external").describe("A server that is already running."),
-    url: z.string().optional().describe("For example nats://127.0.0.1:4222; left out, `connection` tells it."),
+    url: shownAddress("notes, errors, `esper status`", z.string())
+      .optional()
+      .describe("For example nats://127.0.0.1:4222; left out, `connection` tells it."),
     connection: z
       .string()
       .optional()
@@ -98,7 +106,9 @@ export const NatsConfig = z.discriminatedUnion("mode", [
 export type NatsConfig = z.infer<typeof NatsConfig>;
 
 export const ServicesConfig = z.strictObject({
-  dataDir: z.string().default(".esper").describe("Everything the node writes lies under this folder."),
+  dataDir: shown("notes, errors, reports", z.string())
+    .default(".esper")
+    .describe("Everything the node writes lies under this folder."),
   nats: NatsConfig.prefault({ mode: "embedded" }),
   payloadBytesMax: z.int().min(65_536).max(67_108_864).default(8_388_608).describe("Largest message on the bus."),
   mailboxMessagesMax: z.int().min(1).default(10_000).describe("Messages waiting for one actor; more are dead letters."),

@@ -65,5 +65,28 @@ export class GraphError extends EsperError {
   readonly exitCode = 2;
 }
 
+/** What a parser of JSON says, without the text that it quotes: that may hold a secret. */
+const withoutQuote = (message: string): string =>
+  message.replace(/(?:'.{1,2}', )?(?:\.\.\.)?".*"(?:\.\.\.)? is not valid/s, "in what is not valid");
+
 /** The text of anything thrown, for a log or a reason. */
-export const describeError = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const describeError = (error: unknown): string => {
+  if (error instanceof SyntaxError) return withoutQuote(error.message);
+  return error instanceof Error ? error.message : String(error);
+};
+
+/** What the system says of a file that cannot be used, without the path: for files whose name is not to be told. */
+export const describeFileFault = (error: unknown): string => {
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "an error";
+  return code === "ENOENT" ? "ENOENT: there is no such file" : code;
+};
+
+/** What a schema says of one fault, without names that came: a key that is none may be a secret in the wrong place. */
+export const describeFault = (issue: {
+  readonly code?: string | undefined;
+  readonly message: string;
+  readonly keys?: readonly string[];
+}): string =>
+  issue.code === "unrecognized_keys" && issue.keys !== undefined
+    ? `expected known keys alone, got ${issue.keys.length} that are none`
+    : issue.message;

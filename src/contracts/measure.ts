@@ -121,8 +121,10 @@ export const KernelMeasurement = z.discriminatedUnion("kind", [
     twinSteps: count,
     /** Twin's loss − grown loss. */
     gain: PairedGain.optional(),
-    /** Whether another round as long as this one fits the budget of the run and of its trials. */
+    /** Whether another round as long as this one fits what is left of the run's FLOPs. The limits of trials are counted at the boundary. */
     roundFits: z.boolean().optional(),
+    /** FLOPs of such a round. */
+    roundFlops: count.optional(),
     /** Of each judge; absent when nothing was measured. */
     judgements: z.array(Judgement).max(judgeNames.length).optional(),
     stepFlops,

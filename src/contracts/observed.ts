@@ -34,6 +34,7 @@ export const alertKinds = [
   "breaker_open",
   "dead_letter",
   "slow_consumer",
+  "events_lost",
   "escalation_waiting",
   "rollback",
   "disk",

@@ -60,6 +60,7 @@ export const SupervisionEvent = z.strictObject({
     "slow_consumer",
     "consumer_recovered",
     "consumers_restored",
+    "stream_lost",
   ]),
   child: z.string(),
   detail: z.string(),

@@ -240,6 +240,13 @@ export const subjects = {
     publishers: ["http"],
     listeners: ["gate"],
   }),
+  "control.gate.first": entry({
+    about: "A command that came with the start of a run, at its first boundary, with who asked for the start.",
+    payload: AdmittedCommand,
+    reply: CommandReceipt,
+    publishers: ["supervisor"],
+    listeners: ["gate"],
+  }),
   "control.warden.reviews": entry({
     about: "The Gate's question about a change that it admits: may it be?",
     payload: z.strictObject({
@@ -357,7 +364,7 @@ export const subjects = {
     payload: DeadLetterQuery,
     reply: DeadLetterAnswer,
     idempotent: true,
-    publishers: people,
+    publishers: [...people, "http"],
     listeners: ["supervisor"],
   }),
   "library.asset.put": entry({

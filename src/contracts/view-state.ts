@@ -203,7 +203,7 @@ export interface ViewCommand {
   readonly sender: string;
   readonly role: Role | null;
   readonly atMs: number;
-  readonly state: "accepted" | "done" | "held" | "refused";
+  readonly state: "accepted" | "done" | "held" | "queued" | "refused";
   readonly code: string | null;
   readonly detail: string;
   readonly appliesAtEpoch: number | null;
@@ -368,4 +368,6 @@ export interface ViewState {
   readonly commands: ViewCommand[];
   readonly alerts: ViewAlert[];
   readonly deadLetters: ViewDeadLetter[];
+  /** False where nothing is known of the node: no actor, breaker or dead letter is then not the same as none. */
+  nodeTold: boolean;
 }

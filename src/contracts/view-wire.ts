@@ -5,6 +5,7 @@
 import type { CommandKind } from "./roles.ts";
 import type {
   Cell,
+  GateReading,
   SeedStep,
   SeriesRow,
   SupervisionNote,
@@ -19,6 +20,7 @@ import type {
   ViewHost,
   ViewProgress,
   ViewRun,
+  ViewSeed,
   ViewSignal,
   ViewState,
   ViewTrial,
@@ -105,6 +107,8 @@ export type ViewChange =
   | { readonly k: "supervision"; readonly note: SupervisionNote }
   | { readonly k: "letter"; readonly letter: ViewDeadLetter }
   | { readonly k: "letterState"; readonly messageId: string; readonly state: ViewDeadLetter["state"] }
+  /** From here on what the node did is told too. */
+  | { readonly k: "nodeTold" }
   | { readonly k: "count"; readonly atMs: number; readonly events: number; readonly unreadable: number };
 
 /** The part of the state that a change touches: what has to be drawn again. */
@@ -125,9 +129,49 @@ export type ViewSlice =
   | "deadLetters"
   | "clock";
 
+/** A gate's reading: place of its name in `gateNames`, value, threshold, side, passed. */
+export type GateTuple = readonly [number, GateReading["value"], GateReading["threshold"], GateReading["side"], boolean | null];
+
+/**
+ * The seeds of a run as columns. Most of many seeds rest, and what a seed is follows from its last transition: only ids, sites, transitions and trials
+ * are told. `src/view/pack.ts` writes and reads it.
+ */
+export interface SeedColumns {
+  readonly ids: readonly string[];
+  /** Each site once; `siteOf[i]` is the place of the site of `ids[i]` in it. */
+  readonly sites: readonly string[];
+  readonly siteOf: readonly number[];
+  /** Seeds whose alpha is not zero, and their alphas. */
+  readonly alphaOf: readonly number[];
+  readonly alphas: readonly number[];
+  /** Seeds with transitions, and how many are kept of each. */
+  readonly moved: readonly number[];
+  readonly counts: readonly number[];
+  /** One row a transition, those of a seed together. States are places in the order of `lifecycleStates`. */
+  readonly sequence: readonly number[];
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+  readonly epoch: readonly number[];
+  readonly atMs: readonly number[];
+  readonly reasons: readonly string[];
+  readonly reasonOf: readonly number[];
+  /** Transitions with readings, and those. */
+  readonly gated: readonly number[];
+  readonly gateNames: readonly string[];
+  readonly gates: readonly (readonly GateTuple[])[];
+  /** Seeds with a trial, and of it what is known. */
+  readonly tried: readonly number[];
+  readonly trials: readonly Partial<ViewTrial>[];
+  /** Seeds that are not what their last transition says, whole. */
+  readonly odd: readonly (readonly [number, ViewSeed])[];
+}
+
+export type WireRun = Omit<ViewRun, "seeds"> & { readonly seeds: SeedColumns };
+export type WireState = Omit<ViewState, "runs"> & { readonly runs: readonly WireRun[] };
+
 /** `event: snapshot` of `GET /view/stream`; its id is `<instance>:<sequence>`. */
 export interface ViewSnapshot {
-  readonly state: ViewState;
+  readonly state: WireState;
   /** Why the page gets the whole state: it is new, its gap was too long, or it was too slow. */
   readonly cause: "new" | "gap" | "slow";
 }

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type AssetKind, Cause, KernelKey } from "./assets.ts";
 import { ValidationConfig } from "./config-validation.ts";
 import { ContentHash, RunId } from "./ids.ts";
+import { shown } from "./shown.ts";
 
 /** What a task may be judged by. What a result does not hold counts as unmeasured. */
 export const taskMetrics = [
@@ -31,13 +32,16 @@ export const AcceptancePredicate = z.strictObject({
 export type AcceptancePredicate = z.infer<typeof AcceptancePredicate>;
 
 /** A word that a forge says of its machine and that a task may ask for, for example `gpu` or `avx512`. */
-export const MachineTag = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, "expected letters, digits and . _ - (at most 64)")
-  .describe("A word about a machine, for example avx512.");
+export const MachineTag = shown(
+  "$SRV.INFO, tasks",
+  z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, "expected letters, digits and . _ - (at most 64)"),
+).describe("A word about a machine, for example avx512.");
 
 /** The name of a node, as it stands in lists and as a task's assignee. */
-export const NodeName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, "expected letters, digits and . _ - (at most 64)");
+export const NodeName = shown(
+  "$SRV.INFO, tasks, notes",
+  z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, "expected letters, digits and . _ - (at most 64)"),
+);
 
 export const TaskConstraints = z.strictObject({
   engine: KernelKey.shape.engine,

@@ -6,7 +6,7 @@
  * P3 A job that needs another's host stands after it.
  */
 import { EsperConfig } from "../contracts/config.ts";
-import { InputError } from "../contracts/errors.ts";
+import { describeFault, InputError } from "../contracts/errors.ts";
 import type { ExperimentArm, ExperimentConfig } from "../contracts/experiment.ts";
 import { contentHash } from "../graph/hash.ts";
 import { mergeTrees, type Tree } from "./merge.ts";
@@ -150,7 +150,7 @@ const wellNamed = (what: string, names: readonly string[]): void => {
 const resolve = (what: string, tree: Tree): EsperConfig => {
   const parsed = EsperConfig.safeParse(tree);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map(({ path, message }) => `  - ${path.join(".")}: ${message}`);
+  const lines = parsed.error.issues.map((issue) => `  - ${issue.path.join(".")}: ${describeFault(issue)}`);
   throw new InputError(
     `${what}: expected a valid configuration, found ${lines.length} problems:\n${lines.join("\n")}\ncorrect each`,
   );

@@ -16,7 +16,7 @@ export interface ResultFolder {
   saveHost(key: string, host: Host): Promise<void>;
   /** Undefined when there is none. @throws DataError when it is damaged. */
   loadHost(key: string): Promise<Host | undefined>;
-  /** Writes a file of the folder anew, for example the report. */
+  /** Writes a file of the folder anew, for example the report: whoever reads it finds the old one or the new one whole. */
   write(name: string, text: string): Promise<string>;
 }
 
@@ -126,8 +126,9 @@ export const openResultFolder = async (files: FileSystem, folder: string, resume
     },
     write: async (name, text) => {
       const path = join(folder, name);
-      await files.write(path, Buffer.from(text));
-      await files.sync(path);
+      await files.write(`${path}.part`, Buffer.from(text));
+      await files.sync(`${path}.part`);
+      await files.rename(`${path}.part`, path);
       return path;
     },
   };

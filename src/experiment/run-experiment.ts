@@ -9,11 +9,13 @@ import { createDownload, DownloadError } from "../data/download.ts";
 import { selectEngine } from "../engine/select.ts";
 import { createRandom } from "../graph/random.ts";
 import { guardDownload } from "../resilience/guard-download.ts";
+import { guardExperimentLanes } from "../resilience/guard-lanes.ts";
 import { createResilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import { createExperimentLanes } from "../workers/experiment-lanes.ts";
 import { type Analysis, analyze } from "./analysis.ts";
 import type { AnalysisOptions } from "./figures.ts";
+import { tellPerformance } from "./performance.ts";
 import { type CellSpec, type ExperimentPlan, planCells } from "./plan.ts";
 import { reportPage } from "./report/page.ts";
 import { openResultFolder } from "./results.ts";
@@ -71,13 +73,18 @@ export const runExperiment = async (options: ExperimentOptions): Promise<Experim
   const plan = planCells(cells, engine);
   const folder = await openResultFolder(nodeFileSystem, options.folder, options.resume);
   options.onPlan?.(plan, plan.jobs.filter(({ key }) => folder.results.has(key)).length);
-  const lanes = createExperimentLanes<JobTask, JobOutcome>(options.lanes);
   const { breakers, retry } = createResilience({
     breaker: BreakerConfig.parse({}),
     retry: RetryConfig.parse({}),
     clock,
     uniform: createRandom(Math.floor(clock.nowMs())).fork("retries").uniform,
   });
+  const lanes = guardExperimentLanes(
+    createExperimentLanes<JobTask, JobOutcome>(options.lanes),
+    breakers.get("lane.experiment"),
+    clock,
+  );
+  const performance = tellPerformance({ folder, breakers, clock });
   const ports = {
     files: nodeFileSystem,
     folder: options.datasetsFolder,
@@ -98,11 +105,15 @@ export const runExperiment = async (options: ExperimentOptions): Promise<Experim
       engine: engine.name,
       loadDataset: async (config) => (await loadDataset(config, ports)).buffers,
       monotonicMs: () => clock.monotonicMs(),
-      ...(onProgress === undefined ? {} : { onProgress }),
+      onProgress: (progress) => {
+        performance.tell();
+        onProgress?.(progress);
+      },
       ...(signal === undefined ? {} : { signal }),
     });
   } finally {
     await lanes.destroy();
+    await performance.end();
   }
   const analysis = analyze(experiment, plan, folder.results);
   const page = reportPage(analysis, {

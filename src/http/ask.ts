@@ -4,7 +4,13 @@ import type { InputOf, ReplyOf } from "../contracts/subjects.ts";
 import type { HttpPorts } from "./ports.ts";
 
 /** What the server asks on its own behalf. */
-export type Question = "query.performance" | "query.health" | "query.alerts" | "query.observed" | "query.commands";
+export type Question =
+  | "query.performance"
+  | "query.health"
+  | "query.alerts"
+  | "query.observed"
+  | "query.commands"
+  | "query.dead_letters";
 
 export type Ask = <S extends Question>(subject: S, payload: InputOf<S>) => Promise<RequestOutcome<ReplyOf<S>>>;
 

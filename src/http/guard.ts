@@ -69,6 +69,8 @@ export const isForeign = ({
 export const addGuard = (app: FastifyInstance, config: HttpConfig): void => {
   app.addHook("onRequest", async (request: FastifyRequest, reply) => {
     reply.headers(safeHeaders); // H3
+    if (request.headers.host === undefined && request.raw.httpVersion === "1.1")
+      return sendProblem(reply, 400, "expected a Host header, got none; name the node, for example `Host: localhost`");
     if (!isOwnHost(request.headers.host, config))
       return sendProblem(
         reply,

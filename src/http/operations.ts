@@ -1,9 +1,11 @@
 /** The routes that are no commands, as the document describes them. */
 import type { z } from "zod";
+import { DeadLetterAnswer } from "../contracts/dead-letter.ts";
 import { Alerts, Health } from "../contracts/observed.ts";
+import { OfferedConfigs } from "../contracts/offer.ts";
 import { Performance } from "../contracts/performance.ts";
 import { type PersonRole, personRoles } from "../contracts/roles.ts";
-import { rolesOf } from "./access.ts";
+import { rolesOf, rolesOfCommand } from "./access.ts";
 
 export interface Operation {
   /** With `{name}`, as OpenAPI writes it. */
@@ -22,6 +24,8 @@ export const operationSchemas: Readonly<Record<string, z.ZodType>> = {
   Liveness: Health.pick({ live: true }),
   Alerts,
   Performance,
+  OfferedConfigs,
+  DeadLetterAnswer,
 };
 
 export const operations: readonly Operation[] = [
@@ -63,6 +67,29 @@ export const operations: readonly Operation[] = [
     answers: { 200: { about: "How the node does.", schema: "Performance" } },
   },
   {
+    path: "/configs",
+    about: "Configurations that a run may be started with: the node's own, and those that come with the program.",
+    roles: rolesOfCommand("start"),
+    answers: { 200: { about: "Each with its name and what it is.", schema: "OfferedConfigs" } },
+  },
+  {
+    path: "/dead-letters",
+    about: "Messages that no actor could handle.",
+    roles: rolesOf("query.dead_letters"),
+    parameters: [{ name: "after", in: "query", about: "Only letters of a greater id: the next page." }],
+    answers: { 200: { about: "The letters, and how many are kept.", schema: "DeadLetterAnswer" } },
+  },
+  {
+    path: "/dead-letters/{id}",
+    about: "A dead letter with its message.",
+    roles: rolesOf("query.dead_letters"),
+    parameters: [{ name: "id", in: "path", about: "Its number." }],
+    answers: {
+      200: { about: "The letter.", schema: "DeadLetterAnswer" },
+      404: { about: "No such letter.", schema: "Problem" },
+    },
+  },
+  {
     path: "/artifacts/{hash}",
     about: "An asset of the library as the bytes that its hash is of.",
     roles: rolesOf("query.observed"),
@@ -76,6 +103,58 @@ export const operations: readonly Operation[] = [
       206: { about: "The range that was asked for.", type: "application/json" },
       304: { about: "It is there already." },
       416: { about: "No such range.", schema: "Problem" },
+    },
+  },
+  {
+    path: "/view/stream",
+    about: "What the page shows, as server-sent events: the whole state, then what changes, at most 20 times a second.",
+    roles: personRoles,
+    parameters: [{ name: "Last-Event-ID", in: "header", about: "The last event that came: the stream goes on from there." }],
+    answers: {
+      200: { about: "Events `snapshot`, `delta` and `end`.", type: "text/event-stream" },
+      404: { about: "Recorded runs only.", schema: "Problem" },
+      503: { about: "Too many streams, or the node ends.", schema: "Problem" },
+    },
+  },
+  {
+    path: "/view/snapshot",
+    about: "What the page shows, whole, as it is now.",
+    roles: personRoles,
+    answers: { 200: { about: "The state.", type: "application/json" }, 404: { about: "Recorded runs only.", schema: "Problem" } },
+  },
+  {
+    path: "/view/machines",
+    about: "The statecharts, drawn from their definitions.",
+    roles: personRoles,
+    answers: { 200: { about: "Each machine with its layout.", type: "application/json" } },
+  },
+  {
+    path: "/view/runs",
+    about: "Recorded runs, and whether a node is behind them.",
+    roles: personRoles,
+    answers: { 200: { about: "The runs.", type: "application/json" } },
+  },
+  {
+    path: "/view/runs/{id}/events",
+    about: "A recorded run's changes, piece by piece.",
+    roles: personRoles,
+    parameters: [
+      { name: "id", in: "path", about: "The run." },
+      { name: "from", in: "query", about: "As the answer before named it in `next`; left out, from the beginning." },
+    ],
+    answers: {
+      200: { about: "Changes, and `next` where there are more.", type: "application/json" },
+      404: { about: "No such run.", schema: "Problem" },
+    },
+  },
+  {
+    path: "/view/runs/{id}/checkpoints",
+    about: "Checkpoints of a recorded run that are there, by window.",
+    roles: personRoles,
+    parameters: [{ name: "id", in: "path", about: "The run." }],
+    answers: {
+      200: { about: "The checkpoints.", type: "application/json" },
+      404: { about: "No such run.", schema: "Problem" },
     },
   },
   {

@@ -1,6 +1,7 @@
 /** What the server is built of. The actor brings the bus; the node the rest. */
 import type { Bus } from "../bus/bus.ts";
 import type { HttpConfig } from "../contracts/config-http.ts";
+import type { OfferedConfig } from "../contracts/offer.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import type { TokenKey } from "./token-key.ts";
 import type { ViewPorts } from "./view-ports.ts";
@@ -26,6 +27,8 @@ export interface HttpPorts {
   readonly pageFolder: string | undefined;
   /** The library's assets as bytes; undefined where nobody has them. */
   readonly artifacts?: ArtifactSource | undefined;
+  /** Configurations that may be started; undefined where nobody offers any. */
+  readonly configs?: (() => Promise<readonly OfferedConfig[]>) | undefined;
   /** What the page shows; undefined where nobody keeps it. */
   readonly view?: ViewPorts | undefined;
 }

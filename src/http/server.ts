@@ -11,10 +11,12 @@ import { artifactPlugin } from "./artifact-plugin.ts";
 import { commandPlugin } from "./command-plugin.ts";
 import { docsPlugin } from "./docs-plugin.ts";
 import { addGuard, safeHeaders } from "./guard.ts";
+import { tableMethods } from "./methods.ts";
+import { offerPlugin } from "./offer-plugin.ts";
 import { addOwnMetrics } from "./own-metrics.ts";
 import { pageRoutes } from "./page-routes.ts";
 import type { HttpPorts } from "./ports.ts";
-import { rawProblem, sendProblem } from "./problem.ts";
+import { problem, problemType, rawProblem, sendProblem } from "./problem.ts";
 import { addRequester } from "./requester.ts";
 import { createTokenVerifier } from "./tokens.ts";
 import { viewRoutes } from "./view-routes.ts";
@@ -91,7 +93,13 @@ export const createHttpServer = (ports: HttpPorts): FastifyInstance => {
     forceCloseConnections: true,
     return503OnClosing: true,
     routerOptions: { maxParamLength: pathLengthMax, caseSensitive: true },
-    http: { maxHeaderSize: headerBytesMax, headersTimeout: requestTimeoutMs, connectionsCheckingInterval: 1_000 },
+    // A request without a Host is refused by the guard, in our own words.
+    http: {
+      maxHeaderSize: headerBytesMax,
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+      requireHostHeader: false,
+    },
     frameworkErrors: (error, _request, reply) => {
       void sendProblem(
         reply.headers(safeHeaders),
@@ -105,18 +113,30 @@ export const createHttpServer = (ports: HttpPorts): FastifyInstance => {
     },
   }); // S1
   app.server.maxConnections = connectionsMax;
+  app.server.on("checkExpectation", (_request, response) => {
+    const body = JSON.stringify(problem(417, "expected no `Expect` header but 100-continue; leave it away"));
+    response.writeHead(417, {
+      ...safeHeaders,
+      "content-type": problemType,
+      "content-length": Buffer.byteLength(body),
+      connection: "close",
+    });
+    response.end(body);
+  });
+  const methods = tableMethods(app);
   readJson(app);
   addGuard(app, config);
   addRequester(app, createTokenVerifier({ key: tokenKey, clock, tokenLifetimeMsMax }));
 
   // S2
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      reply,
-      404,
-      `expected a path of this server, got ${request.method} ${request.url.split("?")[0]?.slice(0, 200)}; /openapi.json lists them`,
-    ),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?")[0] ?? "";
+    const allowed = methods.of(path);
+    const got = `got ${request.method} ${path.slice(0, 200)}; /openapi.json lists them`;
+    return allowed.length === 0
+      ? sendProblem(reply, 404, `expected a path of this server, ${got}`)
+      : sendProblem(reply.header("allow", allowed.join(", ")), 405, `expected ${allowed.join(" or ")} on this path, ${got}`);
+  });
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) {
@@ -129,6 +149,7 @@ export const createHttpServer = (ports: HttpPorts): FastifyInstance => {
   const own = addOwnMetrics(app);
   void app.register(watchPlugin, { ...ports, own });
   void app.register(commandPlugin, ports);
+  void app.register(offerPlugin, ports);
   void app.register(viewRoutes, { view: ports.view });
   if (ports.artifacts !== undefined) void app.register(artifactPlugin, { artifacts: ports.artifacts, config });
   void app.register(docsPlugin);

@@ -1,73 +1,153 @@
 /**
- * Feeds the view from the bus, and from the logs of runs that began before it listened.
+ * Feeds the view from the bus, from what Nissa has written, and from the logs of runs that began before the node did. It outlives the server, so that
+ * what happens while no server listens to the bus is told by Nissa alone.
  *
- * F1 An event is applied once, in the order of its run: while a log is read, what comes from the bus waits for its end.
- * F2 What waits is bounded; what does not fit is not shown, and the page's count of events says so.
+ * F1 An event is applied once, in the order of its run: while a log is read, what comes meanwhile waits for its end.
+ * F2 What waits is bounded. What does not fit is in the log by the time that Nissa tells it: the log is read on from where its reading ended.
+ * F3 A run that the view knows is not read again: its events came by the bus or by Nissa, whichever was first.
+ * F4 After a time without a server, what the bus brings of a subject waits until Nissa tells the same: what she tells late of that time comes before it.
  */
 import type { Bus, MessageContext } from "../bus/bus.ts";
+import type { Envelope } from "../contracts/envelope.ts";
 import { describeError } from "../contracts/errors.ts";
 import type { Log } from "../contracts/ports.ts";
 import type { PayloadOf } from "../contracts/subjects.ts";
-import { type ViewSubject, viewSubjects } from "../view/read-event.ts";
-import { findRun } from "../view/reduce.ts";
-import type { LiveView } from "./view-ports.ts";
+import type { ViewChange } from "../contracts/view.ts";
+import type { ViewHub } from "../view/hub.ts";
+import { isViewSubject, type ViewReader, type ViewSubject, viewSubjects } from "../view/read-event.ts";
 
-const waitingMax = 20_000;
+/** A part of a run's log, and the place after it. */
+export interface Replayed {
+  readonly changes: readonly ViewChange[];
+  readonly end: number;
+}
 
-type Waiting = () => void;
+export interface ViewFeedOptions {
+  readonly hub: ViewHub;
+  readonly reader: ViewReader;
+  /** The log of a run from a place on, through the reader. */
+  readonly replay: (runId: string, from: number, reader: ViewReader) => AsyncIterable<Replayed>;
+  readonly log: Pick<Log, "warn">;
+  /** F2 */
+  readonly waitingMax?: number;
+}
 
-export const startViewFeed = async (bus: Bus, live: LiveView, log: Log): Promise<void> => {
-  const { hub, reader } = live;
-  const waiting: Waiting[] = [];
-  let reading: Promise<void> | undefined;
+export interface ViewFeed {
+  /** From the bus, which has checked it. */
+  take<S extends ViewSubject>(
+    subject: S,
+    payload: PayloadOf<S>,
+    context: Pick<MessageContext, "id" | "sentAtMs" | "traceId">,
+  ): void;
+  /** From Nissa, who has written it. */
+  tell(envelope: Envelope): void;
+  /** A server listens from now on, while these runs are up. Reads the logs of those that are not known. F3, F4 */
+  listen(runIds: readonly string[]): void;
+}
 
-  const readLogs = async (runIds: readonly string[]): Promise<void> => {
-    for (const runId of runIds) {
-      try {
-        for await (const changes of live.replay(runId, reader)) hub.take(changes);
-      } catch (error) {
-        log.warn("the log of a run could not be shown", { runId, reason: describeError(error) });
+const waitingMaxUsual = 20_000;
+/** Events of one subject for which Nissa's word is waited for; she may be down. F4 */
+const heldMax = 256;
+
+export const createViewFeed = ({ hub, reader, replay, log, waitingMax = waitingMaxUsual }: ViewFeedOptions): ViewFeed => {
+  /** By id: what came by both ways waits once. */
+  const waiting = new Map<string, () => void>();
+  const reading: string[] = [];
+  /** Runs of which something did not fit. */
+  let overflowed = false;
+
+  /** Resolves with the place where the log ended. */
+  const readFrom = async (runId: string, from: number): Promise<number> => {
+    let place = from;
+    try {
+      for await (const { changes, end } of replay(runId, from, reader)) {
+        hub.take(changes);
+        place = end;
       }
+    } catch (error) {
+      log.warn("the log of a run could not be shown", { runId, reason: describeError(error) });
     }
+    return place;
   };
+
   /** F1 */
-  const hold = (runIds: readonly string[]): Promise<void> => {
-    const before = reading ?? Promise.resolve();
-    const now = before
-      .then(() => readLogs(runIds))
-      .then(() => {
-        if (reading !== now) return;
-        reading = undefined;
-        for (const take of waiting.splice(0)) take();
-      });
-    reading = now;
-    return now;
+  const readAll = async (): Promise<void> => {
+    for (let runId = reading[0]; runId !== undefined; runId = reading[0]) {
+      let place = await readFrom(runId, 0);
+      while (overflowed) {
+        overflowed = false;
+        applyWaiting();
+        place = await readFrom(runId, place); // F2
+      }
+      reading.shift();
+    }
+    applyWaiting();
+  };
+  const applyWaiting = (): void => {
+    const takes = [...waiting.values()];
+    waiting.clear();
+    for (const take of takes) take();
+  };
+  const bring = (runIds: readonly string[]): void => {
+    const unknown = runIds.filter((runId) => !reader.knows(runId) && !reading.includes(runId)); // F3
+    if (unknown.length === 0) return;
+    const idle = reading.length === 0;
+    reading.push(...unknown);
+    if (idle) void readAll();
   };
 
   /** A run that goes on from a checkpoint has a past that is in its log alone. */
-  const hasPast = (subject: ViewSubject, payload: unknown): string | undefined => {
-    if (subject !== "system.events.run" || typeof payload !== "object" || payload === null) return undefined;
+  const bringPast = (subject: string, payload: unknown): void => {
+    if (subject !== "system.events.run" || typeof payload !== "object" || payload === null) return;
     const { kind, runId, resumedAtEpoch } = payload as Partial<Record<"kind" | "runId" | "resumedAtEpoch", unknown>>;
-    const known = typeof runId === "string" && findRun(hub.state, runId) !== undefined;
-    return kind === "started" && resumedAtEpoch !== undefined && typeof runId === "string" && !known ? runId : undefined;
+    if (kind === "started" && resumedAtEpoch !== undefined && typeof runId === "string") bring([runId]);
   };
-
-  const handle =
-    <S extends ViewSubject>(subject: S) =>
-    (payload: PayloadOf<S>, { id, sentAtMs, traceId }: MessageContext): void => {
-      const take = (): void => hub.take(reader.changesOf(subject, payload, { id, atMs: sentAtMs, traceId }));
-      const past = hasPast(subject, payload);
-      if (past !== undefined) void hold([past]);
-      if (reading === undefined) take();
-      else if (waiting.length < waitingMax)
-        waiting.push(take); // F2
-      else reader.missed();
-    };
-
-  const subscribeAll = async (): Promise<void> => {
-    for (const subject of viewSubjects) await bus.subscribe(subject, handle(subject));
+  /** F4: by subject, what the bus brought, by id. */
+  const behind = new Map<string, Map<string, () => void>>();
+  const release = (subject: string): void => {
+    const held = behind.get(subject);
+    behind.delete(subject);
+    for (const take of held?.values() ?? []) take();
   };
-  // F1: what comes meanwhile waits.
-  void hold(live.runs());
-  await subscribeAll();
+  const enter = (subject: string, payload: unknown, id: string, take: () => void): void => {
+    if (reader.hasRead(id)) return; // F1
+    bringPast(subject, payload);
+    if (reading.length === 0) take();
+    else if (waiting.size < waitingMax || waiting.has(id)) waiting.set(id, take);
+    else {
+      overflowed = true; // F2
+      // What is in no log is lost with it.
+      if (subject === "telemetry.run.progress") reader.missed();
+    }
+  };
+  return {
+    take: (subject, payload, { id, sentAtMs, traceId }) => {
+      const take = (): void =>
+        enter(subject, payload, id, () => hub.take(reader.changesOf(subject, payload, { id, atMs: sentAtMs, traceId })));
+      const held = behind.get(subject);
+      if (held === undefined) take();
+      else if (held.set(id, take).size >= heldMax) release(subject);
+    },
+    tell: (envelope) => {
+      const { subject, payload, id } = envelope;
+      // Progress is told by the next, and is in no log.
+      if (!isViewSubject(subject) || subject === "telemetry.run.progress") return;
+      enter(subject, payload, id, () => hub.take(reader.read(envelope)));
+      if (behind.get(subject)?.has(id) === true) release(subject); // F4
+    },
+    listen: (runIds) => {
+      if (runIds.some((runId) => reader.knows(runId)))
+        for (const subject of viewSubjects)
+          if (subject !== "telemetry.run.progress" && !behind.has(subject)) behind.set(subject, new Map());
+      bring(runIds);
+    },
+  };
+};
+
+/** Listens on the bus for as long as it is open. */
+export const startViewFeed = async (bus: Pick<Bus, "subscribe">, feed: ViewFeed, runs: readonly string[]): Promise<void> => {
+  const listen = <S extends ViewSubject>(subject: S): Promise<unknown> =>
+    bus.subscribe(subject, (payload, context) => feed.take(subject, payload, context));
+  feed.listen(runs);
+  for (const subject of viewSubjects) await listen(subject);
 };

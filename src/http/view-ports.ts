@@ -1,9 +1,8 @@
 /** What the routes of the page's data need of the node, or of whoever shows recorded runs without one. */
 import type { ViewConfig } from "../contracts/config-view.ts";
 import type { Clock } from "../contracts/ports.ts";
-import type { RecordedCheckpoints, RecordedRun, ViewChange } from "../contracts/view.ts";
+import type { RecordedCheckpoints, RecordedRun } from "../contracts/view.ts";
 import type { ViewHub } from "../view/hub.ts";
-import type { ViewReader } from "../view/read-event.ts";
 
 /** Runs as their logs on the disk tell them. A run that is not there is undefined. */
 export interface RecordedRuns {
@@ -18,11 +17,6 @@ export interface RecordedRuns {
 export interface LiveView {
   /** Outlives the server: a server that is started again goes on with it. */
   readonly hub: ViewHub;
-  readonly reader: ViewReader;
-  /** Runs that are up now. */
-  readonly runs: () => readonly string[];
-  /** The whole log of a run so far, as changes. */
-  readonly replay: (runId: string, reader: ViewReader) => AsyncIterable<readonly ViewChange[]>;
 }
 
 export interface ViewPorts {

@@ -100,9 +100,11 @@ export const viewRoutes: FastifyPluginAsync<{ readonly view: ViewPorts | undefin
     return reply;
   });
 
-  app.get("/view/snapshot", (_request, reply) => {
+  app.get("/view/snapshot", (request, reply) => {
     if (live === undefined) return sendProblem(reply, 404, noNode);
-    return reply.type("application/json; charset=utf-8").send(live.hub.snapshot().data);
+    void reply.type("application/json; charset=utf-8");
+    // Whether there is a node is asked without its state.
+    return request.method === "HEAD" ? reply.send() : reply.send(live.hub.snapshot().data);
   });
 
   const drawn = JSON.stringify(machines);

@@ -40,6 +40,6 @@ export const settings = <T>(
   );
   const text = problems.map((problem) => problem.text).join("; ");
   throw new InputError(`${what}: ${text}; ${next}`, {
-    path: problems[0]?.path.join(".") ?? what,
+    path: problems[0]?.place || what,
   });
 };

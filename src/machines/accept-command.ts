@@ -257,6 +257,7 @@ const refuse = (state: KasminaRunState, command: PendingCommand): Refusal | unde
         ? { code: "limit", reason: "a checkpoint was accepted and waits for the boundary" }
         : undefined;
     case "policy_load":
+    case "policy_update":
     case "stop":
       return undefined;
   }
@@ -268,7 +269,8 @@ const isQuery = (command: KasminaControlCommand): command is RunQuery => runQuer
 const objectOf = (command: PendingCommand): string | undefined => {
   if ("seedId" in command) return command.seedId;
   if ("target" in command) return command.target;
-  if (command.kind === "policy_load") return `${command.policy.name} (${command.hash.slice(0, 12)})`;
+  if (command.kind === "policy_load" || command.kind === "policy_update")
+    return `${command.policy.name} (${command.hash.slice(0, 12)})`;
   if ("hash" in command) return `${command.hash.slice(0, 12)} at ${command.site}`;
   if ("resource" in command) return `${command.resource} ${command.max}`;
   return "site" in command && command.site !== undefined ? command.site : "scope" in command ? command.scope : undefined;
@@ -292,6 +294,7 @@ const runChanges: Readonly<Record<RunChange["kind"], true>> = {
   unload_kernel: true,
   checkpoint: true,
   policy_load: true,
+  policy_update: true,
   transition: true,
 };
 const isRunChange = (command: KasminaControlCommand): command is RunChange => command.kind in runChanges;
@@ -311,6 +314,12 @@ const settled = (state: KasminaRunState, command: RunChange): PendingCommand | R
       const { policy, hash, ...rest } = command;
       if (hash === undefined || "hash" in policy)
         return { code: "unknown_asset", reason: "expected a policy that was looked up, with its hash" };
+      return { ...rest, policy, hash };
+    }
+    case "policy_update": {
+      const { policy, hash, ...rest } = command;
+      if (hash === undefined || policy === undefined)
+        return { code: "unavailable", reason: "expected a change with the policy that follows, got the change alone" };
       return { ...rest, policy, hash };
     }
     default:

@@ -18,6 +18,8 @@ export type AlertChange =
 export type Told = { [S in SubjectName]: { readonly subject: S; readonly payload: PayloadOf<S> } }[SubjectName];
 
 const textMax = 1000;
+/** In what is told of a stream that was lost, where messages are missing for good. */
+const gapWord = "gap:";
 
 const raise = (kind: AlertKind, severity: Alert["severity"], about: string, reason: string): AlertChange => ({
   kind: "raise",
@@ -45,6 +47,9 @@ const ofSupervision = ({ kind, child, detail }: PayloadOf<"system.events.supervi
       return [clear(child, "actor_down", "supervisor_escalated")];
     case "slow_consumer":
       return [raise("slow_consumer", "warning", `${child} ${detail.split(":")[0]}`, detail)];
+    case "stream_lost":
+      // What is lost stays lost: nothing ends it but room for newer ones. One that lost nothing is an event and no alert.
+      return detail.includes(gapWord) ? [raise("events_lost", "warning", `stream ${detail.split(":")[0]}`, detail)] : [];
     case "consumer_recovered":
       return [clear(`${child} ${detail.split(":")[0]}`, "slow_consumer")];
     default:

@@ -10,26 +10,28 @@
  * B6 A kernel is taken at the boundary that is `kernelLeadEpochs` windows after its germination, no earlier and no later: what a run does
  *    depends on no compiler's speed. While it is outstanding there the boundary stays open: nothing is decided, nothing is consumed, nothing trains.
  * B7 A kernel is taken only with its characterisation; until then it is outstanding.
+ * B8 A change of the policy is a change of the policy that stands when its turn comes, in the order of acceptance: not of the one that stood
+ *    when it was accepted.
  */
 import type { FieldReport } from "../contracts/assets.ts";
 import { concernsRun, type RefusalCode } from "../contracts/commands.ts";
 import type { CompilationOutcome, CompilationRequest } from "../contracts/compilation.ts";
 import type { SeedTransition } from "../contracts/lifecycle.ts";
 import { isActive } from "../contracts/lifecycle.ts";
-import { trialFlopsUsed } from "../contracts/measure.ts";
+import { type KernelMeasurement, trialFlopsUsed } from "../contracts/measure.ts";
 import type { BoundaryAction, BoundaryReply, EpochResult, HostSummary } from "../contracts/plan.ts";
-import { underPolicy } from "../contracts/policy.ts";
+import { changePolicy, type Policy, underPolicy } from "../contracts/policy.ts";
 import type { PruneSurvey } from "../contracts/pruning.ts";
 import type { EscalationEvent } from "../contracts/subjects.ts";
 import type { HealthSignal } from "../contracts/telemetry.ts";
 import { resolveGermination } from "./accept-command.ts";
 import { nonFiniteCheck } from "./gates.ts";
 import { applyHold, heldStill, noHolds } from "./holds.ts";
-import type { KasminaRunState, PendingCommand, PolicyLoad } from "./kasmina-state.ts";
+import type { KasminaRunState, PendingCommand, PolicyUpdate } from "./kasmina-state.ts";
 import { keptReportsMax, seedSnapshot } from "./kasmina-state.ts";
 import { type Forged, isAwaited, kernelIsDue, outstandingKernel, type WaitReply } from "./kernel-wait.ts";
 import { unansweredCompilation } from "./recovery.ts";
-import { germinationFacts, limitsOf } from "./run-budget.ts";
+import { germinationFacts, limitsOf, roundFits } from "./run-budget.ts";
 import { escalationOf, fieldReportOf, healthSignalOf, pruneSurveyOf } from "./run-reports.ts";
 import type { SeedEvent, SeedOutcome } from "./seed-context.ts";
 import { seedStateOf } from "./seed-context.ts";
@@ -48,6 +50,8 @@ export interface BoundaryInput extends Forged {
   readonly host: HostSummary;
   /** The result of window `nowEpoch`; absent before the first. */
   readonly result?: EpochResult | undefined;
+  /** The hash of a policy's canonical JSON (B8); left out where no command changes a policy. */
+  readonly hashPolicy?: (policy: Policy) => string;
 }
 
 /** A command that was accepted and could not be carried out at its boundary. */
@@ -91,6 +95,7 @@ interface Draft {
   readonly epoch: number;
   readonly result: EpochResult | undefined;
   readonly forged: Forged;
+  readonly hashPolicy: BoundaryInput["hashPolicy"];
   readonly steps: { seedId: string; event: SeedEvent; outcome: SeedOutcome }[];
   readonly transitions: SeedTransition[];
   readonly submissions: CompilationRequest[];
@@ -180,6 +185,12 @@ const takeResult = (draft: Draft, result: EpochResult): void => {
     owe(draft, { kind: "rollback", reason: `${anomaly.kind} at step ${anomaly.step}: ${anomaly.detail}` });
 };
 
+/** The lane knows what is left of the run, the state what trials may still use of it. */
+const underLimits = (state: KasminaRunState, measured: KernelMeasurement | undefined): KernelMeasurement | undefined =>
+  measured?.kind === "fine_tuned" && measured.roundFits === true && measured.roundFlops !== undefined
+    ? { ...measured, roundFits: roundFits(state, measured.roundFlops) }
+    : measured;
+
 /** The verdict of the window for the seed that worked in it. A window whose result was lost measured nothing. */
 const judgeWindow = (draft: Draft): void => {
   const { activeSeedId, plan } = draft.state;
@@ -191,7 +202,7 @@ const judgeWindow = (draft: Draft): void => {
     epoch: draft.epoch,
     steps: result?.steps ?? 0,
     interrupted: result?.interrupted ?? false,
-    measurement: told ? result.kernel : undefined,
+    measurement: told ? underLimits(draft.state, result.kernel) : undefined,
     anomalies: result?.anomalies ?? [],
   });
 };
@@ -283,11 +294,36 @@ const cache = (draft: Draft, { kind, site, hash }: CacheCommand): void => {
 };
 
 /** From here on the policy decides: what the window that just ended measured is told under it. */
-const adoptPolicy = (state: KasminaRunState, { policy, hash }: PolicyLoad): KasminaRunState => ({
+const adoptPolicy = (
+  state: KasminaRunState,
+  { policy, hash }: { readonly policy: Policy; readonly hash: string },
+): KasminaRunState => ({
   ...state,
   setup: { ...state.setup, config: underPolicy(state.setup.config, policy) },
   policy: { hash, sinceEpoch: state.epoch, policy },
 });
+
+/** B8 */
+const mergePolicy = (draft: Draft, { requestId, set, name, ...accepted }: PolicyUpdate): void => {
+  const { policy, setup } = draft.state;
+  const present = policy?.policy ?? setup.policy?.policy;
+  const changed =
+    present === undefined
+      ? ({ kind: "refused", reason: "this run has no policy that could be changed; load one" } as const)
+      : changePolicy(present, set, name);
+  if (changed.kind === "refused") {
+    draft.refusals.push({ requestId, seedId: "", code: "invalid", reason: changed.reason });
+    return;
+  }
+  const asAccepted = JSON.stringify(changed.policy) === JSON.stringify(accepted.policy);
+  const hash = asAccepted ? accepted.hash : draft.hashPolicy?.(changed.policy);
+  if (hash === undefined) {
+    const reason = "another change of the policy came before it, and nobody here can name the policy that follows";
+    draft.refusals.push({ requestId, seedId: "", code: "unavailable", reason });
+    return;
+  }
+  draft.state = adoptPolicy(draft.state, { policy: changed.policy, hash });
+};
 
 /** Pause, resume, stop and germinate, in the order they were accepted. A germination waits while the new host is not known. */
 const applyCommands = (draft: Draft): void => {
@@ -301,6 +337,7 @@ const applyCommands = (draft: Draft): void => {
     if (command.kind === "load_kernel" || command.kind === "unload_kernel") cache(draft, command);
     if (command.kind === "checkpoint") draft.state = { ...draft.state, checkpointDue: true };
     if (command.kind === "policy_load") draft.state = adoptPolicy(draft.state, command);
+    if (command.kind === "policy_update") mergePolicy(draft, command);
     if (command.kind === "stop") draft.state = { ...draft.state, stopReason: command.reason };
     if (command.kind !== "germinate") continue;
     if (draft.state.hostUnknown) waiting.push(command);
@@ -379,6 +416,7 @@ export const decideBoundary = (state: KasminaRunState, input: BoundaryInput): Bo
     epoch: input.nowEpoch,
     result,
     forged: { compilations, characterizations },
+    hashPolicy: input.hashPolicy,
     steps: [],
     transitions: [],
     submissions: [],

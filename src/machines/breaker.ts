@@ -143,10 +143,29 @@ export type BreakerStep =
 
 export const startBreaker = (config: BreakerConfig): BreakerSnapshot => initialTransition(breakerMachine, config)[0];
 
-export const stepBreaker = (snapshot: BreakerSnapshot, event: BreakerMachineEvent): BreakerStep =>
-  snapshot.can(event)
+/**
+ * What the machine's definition says at sight, without running it: an event that the state does not know, or one that it lets pass and
+ * nothing changes. Nearly every call is of this kind.
+ */
+const atSight = (snapshot: BreakerSnapshot, type: BreakerMachineEvent["type"]): BreakerStep | undefined => {
+  const transitions = breakerMachine.states[snapshot.value]?.transitions.get(type) ?? [];
+  if (transitions.length === 0) return { kind: "stayed", snapshot };
+  const [only, ...others] = transitions;
+  const changesNothing =
+    others.length === 0 &&
+    only?.guard === undefined &&
+    only?.target === undefined &&
+    only?.actions.every((each) => each === "pass");
+  return changesNothing ? { kind: "moved", snapshot } : undefined;
+};
+
+export const stepBreaker = (snapshot: BreakerSnapshot, event: BreakerMachineEvent): BreakerStep => {
+  const seen = atSight(snapshot, event.type);
+  if (seen !== undefined) return seen;
+  return snapshot.can(event)
     ? { kind: "moved", snapshot: transition(breakerMachine, snapshot, event)[0] }
     : { kind: "stayed", snapshot };
+};
 
 export const breakerState = (snapshot: BreakerSnapshot): BreakerState => snapshot.value;
 

@@ -10,6 +10,7 @@
  */
 import { type CommandReceipt, KasminaControlCommand, type RefusalCode } from "../contracts/commands.ts";
 import type { ControlConfig } from "../contracts/config.ts";
+import { describeFault } from "../contracts/errors.ts";
 import { commandRules, mayCommand, type Requester } from "../contracts/roles.ts";
 
 /** What a transport hands to the Gate: the asker as it was authenticated, the envelope's fields, and a command that nobody has checked. */
@@ -58,7 +59,8 @@ const windowAt = (window: RateWindow | undefined, nowMs: number): RateWindow => 
   return { startMs: Math.min(window.startMs, nowMs), count: window.count };
 };
 
-const requestIdOf = (command: unknown): string => {
+/** What the command calls itself, cut to the length of an id; empty where it says nothing. */
+export const requestIdOf = (command: unknown): string => {
   const given = typeof command === "object" && command !== null && "requestId" in command ? command.requestId : "";
   return typeof given === "string" ? given.slice(0, 128) : "";
 };
@@ -89,7 +91,7 @@ export const judgeRequest = (
   if (!parsed.success) {
     const issues = parsed.error.issues
       .slice(0, issuesMax)
-      .map(({ path, message }) => `${path.join(".") || "command"}: ${message}`);
+      .map((issue) => `${issue.path.join(".") || "command"}: ${describeFault(issue)}`);
     return refuse(requestId, "invalid", `the command does not fit its schema: ${issues.join("; ")}`);
   }
   const command = parsed.data;

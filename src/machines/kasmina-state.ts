@@ -58,10 +58,14 @@ export type Germination = Omit<Of<"germinate">, "blueprint"> & { readonly bluepr
 /** A policy that comes along, with its hash. */
 export type PolicyLoad = Omit<Of<"policy_load">, "policy" | "hash"> & { readonly policy: Policy; readonly hash: string };
 
+/** A change of the policy, with what it makes of the policy to come, as that was known when it was accepted. */
+export type PolicyUpdate = Of<"policy_update"> & { readonly policy: Policy; readonly hash: string };
+
 /** What waits for a boundary. */
 export type PendingCommand =
   | Germination
   | PolicyLoad
+  | PolicyUpdate
   | Of<
       | "cull"
       | "rollback"
@@ -284,3 +288,9 @@ export const pruneProblem = ({ host, setup: { config } }: KasminaRunState, targe
     ? undefined
     : `expected a constant for each of ${units.length} units or none, got ${constants.length}`;
 };
+
+/** The policy as the commands that wait will have left it; undefined where there is none that could be changed. */
+export const policyToCome = ({ pending, policy, setup }: KasminaRunState): Policy | undefined =>
+  pending.findLast((each) => each.kind === "policy_load" || each.kind === "policy_update")?.policy ??
+  policy?.policy ??
+  setup.policy?.policy;

@@ -3,7 +3,7 @@ import type { BudgetAmounts, BudgetStanding } from "../contracts/budget.ts";
 import { trialFlopsUsed } from "../contracts/measure.ts";
 import type { PruneTarget } from "../contracts/pruning.ts";
 import { isReplaceable } from "../contracts/trial.ts";
-import { amountsOf, bytesPerParameter, type Claim, leftFor } from "./budget.ts";
+import { amountsOf, bytesPerParameter, type Claim, leftFor, shortfallOf } from "./budget.ts";
 import type { GerminationFacts } from "./gates.ts";
 import { isLegalSpan, type KasminaRunState, pruneProblem, seedSites, seedSnapshot } from "./kasmina-state.ts";
 import type { Span } from "./seed-context.ts";
@@ -12,6 +12,19 @@ import type { Span } from "./seed-context.ts";
 export const trialFlopsLeft = (state: KasminaRunState): number => {
   const share = (limitsOf(state).flops ?? 0) - trialFlopsUsed(state.flops);
   return Math.max(0, Math.min(share, state.setup.flopsMax - (state.flops?.total ?? 0)));
+};
+
+/** The state as it stands with the limits that were accepted and wait for the boundary. */
+const withLimitsToCome = (state: KasminaRunState): KasminaRunState => {
+  const asked = state.pending.flatMap((each) => (each.kind === "limit" ? [[each.resource, each.max] as const] : []));
+  return asked.length === 0 ? state : { ...state, limits: { ...state.limits, ...amountsOf(asked) } };
+};
+
+/** Whether an open trial may take another round of its contest: a limit that was set meanwhile holds for it as for a new trial. */
+export const roundFits = (present: KasminaRunState, flops: number): boolean => {
+  const state = withLimitsToCome(present);
+  const seconds = otherClaims(state, { parameters: 0, flops }).filter(({ resource }) => resource === "seconds");
+  return shortfallOf([{ resource: "flops", needed: flops, left: trialFlopsLeft(state) }, ...seconds]) === undefined;
 };
 
 const parametersLeft = (state: KasminaRunState): number => leftFor(spentOf(state), "parameters") ?? 0;

@@ -215,7 +215,7 @@ const policyOf = (state: KasminaRunState, requestId: string): CommandReceipt => 
   const inForce = state.policy ?? policy;
   if (inForce === undefined)
     return refusalOf(requestId, { code: "unavailable", reason: `run ${runId} was started without a policy that could be named` });
-  const waiting = state.pending.findLast((each) => each.kind === "policy_load");
+  const waiting = state.pending.findLast((each) => each.kind === "policy_load" || each.kind === "policy_update");
   const sinceEpoch = (state.plan?.epoch ?? state.epoch) + 1;
   const next = waiting === undefined ? {} : { next: { hash: waiting.hash, sinceEpoch, policy: waiting.policy } };
   return { kind: "policy", requestId, runId, inForce, ...next };

@@ -4,6 +4,7 @@ import type { Envelope } from "../contracts/envelope.ts";
 import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import type { Report } from "../contracts/report.ts";
 import type { Supervisor } from "../supervision/supervisor.ts";
+import type { ViewHub } from "../view/hub.ts";
 
 export interface NodeView {
   /** Every message on `system.events.*`, `telemetry.*` and `innovation.*`, in the order in which it came. Never throws. */
@@ -25,6 +26,8 @@ export interface NodeHandle {
   readonly serverPid: () => number | undefined;
   /** Where HTTP is served; undefined where it is not. */
   readonly httpUrl: () => string | undefined;
+  /** What its pages are told. */
+  readonly hub: ViewHub;
 }
 
 export interface RunNodeOptions {

@@ -7,7 +7,7 @@ import { runTopology } from "../actors/topology.ts";
 import { sessionSpecOf } from "../config/session-spec.ts";
 import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { KasminaControlCommand } from "../contracts/commands.ts";
-import type { ArmName, EsperConfig } from "../contracts/config.ts";
+import { type ArmName, type EsperConfig, ServicesConfig } from "../contracts/config.ts";
 import type { DatasetBuffers } from "../contracts/dataset.ts";
 import { describeError, InputError, ServiceError } from "../contracts/errors.ts";
 import { SeedTransition } from "../contracts/lifecycle.ts";
@@ -27,9 +27,11 @@ import { hashJson } from "../store/json.ts";
 import { Deferred } from "../supervision/deferred.ts";
 import type { ImportedHost, TrainingLane } from "../workers/lane.ts";
 import { SessionState } from "../workers/session-state.ts";
+import { createFirstBoundary, type FirstAsked } from "./first-commands.ts";
 import { orderTermsOf } from "./forge-identity.ts";
 import { machineName } from "./machine.ts";
 import { relabelRun } from "./resume.ts";
+import { createRunWatch } from "./run-watch.ts";
 import type { Services } from "./services.ts";
 import type { Stores } from "./stores.ts";
 
@@ -49,6 +51,8 @@ export interface ArmOptions {
   readonly note: (text: string) => void;
   /** Checkpoint folder, or a run's folder of checkpoints. */
   readonly resume?: string;
+  /** What is asked for at the first boundary. */
+  readonly asked?: FirstAsked;
 }
 
 type End = Parameters<RunContext["finished"]>[0];
@@ -57,12 +61,17 @@ const boundaryRetryMs = 250;
 const boundaryAttemptsMax = 40;
 const askAgainMs = 200;
 const settleMsMax = 10_000;
+/** Of a run that was told to end: the step under way, its boundary and its checkpoint. */
+const endMsMax = 60_000;
 
 /** Runs the arm to its end; a training thread that dies is replaced and the run resumed from its last checkpoint. */
 export const runArm = async (options: ArmOptions): Promise<ToldRun> => {
+  const { asked, ...rest } = options;
   let { runId, resume } = options;
   for (let lost = 0; ; lost += 1) {
-    const end = await runOnce({ ...options, runId, ...(resume === undefined ? {} : { resume }) });
+    // A checkpoint of this arm holds what was asked for at its first boundary.
+    const anew = asked === undefined || resume !== options.resume ? {} : { asked };
+    const end = await runOnce({ ...rest, runId, ...(resume === undefined ? {} : { resume }), ...anew });
     if (end.outcome !== "lost") return reportOf(options, runId);
     if (lost >= options.config.services.lanesLostMax)
       throw new ServiceError(`${end.reason}; it was replaced ${lost} times already (services.lanesLostMax)`);
@@ -82,6 +91,17 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
   const sites = layers.flatMap(({ name, kind }) => (kind === "output" ? [] : [name]));
   const seedIds = seedPlaces(sites, config.morphogenetic).map(({ seedId }) => seedId);
 
+  const first =
+    options.asked === undefined
+      ? undefined
+      : createFirstBoundary(options.asked, {
+          runId,
+          connect: () => services.actorPorts.connect("supervisor"),
+          clock: options.clock,
+          timeoutMs: config.services.requestTimeoutMs,
+          signal,
+          note: options.note,
+        });
   const run: RunContext = {
     runId,
     arm,
@@ -101,6 +121,7 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     saveCheckpoint: (epoch, elapsedMs, session) =>
       saveCheckpoint(options, epoch, elapsedMs, session, run.machine.context, saved?.hash),
     finished: (end) => finished.resolve(end),
+    ...(first === undefined ? {} : { first }),
     opened: false,
     elapsedBeforeMs: 0,
     machine: startRun({ rollbacksMax: config.governor.rollbacksMax }, saved?.rollbacks),
@@ -109,8 +130,17 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     test: undefined,
   };
 
+  const failed = new Deferred<never>();
+  const over = new AbortController();
   const interrupt = (): void => {
     run.table.stopRequested = true;
+    delay(options.clock, endMsMax, over.signal).then(
+      () =>
+        failed.reject(
+          new ServiceError(`expected ${runId} to end within ${endMsMax} ms of being told to, it did not; see the log`),
+        ),
+      () => undefined,
+    );
   };
   signal.addEventListener("abort", interrupt, { once: true });
   if (signal.aborted) interrupt();
@@ -119,8 +149,10 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
   rememberRun(services.runPolicies, runId, decides);
 
   const group = `run:${runId}`;
-  const failed = new Deferred<never>();
+  const watch = createRunWatch({ group, failuresMax: config.services.restartsMax, window: () => run.toldEpoch });
   const unwatch = services.supervisor.onEvent((event) => {
+    const stuck = watch(event);
+    if (stuck !== undefined) failed.reject(new ServiceError(`${runId} was given up: ${stuck}`));
     if (event.kind === "escalated" && event.supervisor.endsWith(services.supervisor.tree().id))
       failed.reject(new ServiceError(`the node gave up: ${event.reason}`));
   });
@@ -162,6 +194,7 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     return end;
   } finally {
     unwatch();
+    over.abort();
     signal.removeEventListener("abort", interrupt);
     run.table.stopRequested = true;
     // A node that gave up is stopping its children itself.
@@ -227,7 +260,8 @@ const saveCheckpoint = async (
     epoch,
     elapsedMs,
     rollbacks: { place, rollbacksHere, rollbacks },
-    config,
+    // What is the node's own is no part of a run: a checkpoint that is handed on holds no address and no login.
+    config: { ...config, services: ServicesConfig.parse({}) },
     session: session.state,
     boundary: boundary === null ? null : withWaiting(boundary as KasminaRunState, stores.runs.pendingCommands(runId)),
     ...(policy === undefined ? {} : { policy }),

@@ -1,10 +1,11 @@
 /** What the page sees of a node that is up: its state, the tree of its actors, and the runs in its data directory. */
 import { join } from "node:path";
 import type { ViewConfig } from "../contracts/config-view.ts";
-import type { Clock, Entropy } from "../contracts/ports.ts";
+import type { Clock, Entropy, Log } from "../contracts/ports.ts";
 import { commandRules } from "../contracts/roles.ts";
 import type { ViewActor, ViewChange, ViewState } from "../contracts/view.ts";
-import type { ViewPorts } from "../http/view-ports.ts";
+import { createViewFeed, type ViewFeed } from "../http/view-feed.ts";
+import type { LiveView, ViewPorts } from "../http/view-ports.ts";
 import { drawings } from "../machines/drawing/index.ts";
 import type { Breakers } from "../resilience/breakers.ts";
 import { nodeFileSystem } from "../store/file-system.ts";
@@ -52,9 +53,18 @@ export interface LiveViewOptions {
   readonly config: ViewConfig;
   readonly streamsMax: number;
   readonly clock: Clock;
+  readonly log: Log;
   readonly entropy: Entropy;
   readonly tree: () => SupervisorTree;
   readonly breakers: Breakers;
+}
+
+export interface LiveNodeView extends Omit<ViewPorts, "signal" | "live"> {
+  readonly live: LiveView & {
+    readonly feed: ViewFeed;
+    /** Runs whose actors are up. */
+    readonly runs: () => readonly string[];
+  };
 }
 
 /** Made once for a node: a server that is started again goes on with it. */
@@ -63,10 +73,11 @@ export const createLiveView = ({
   config,
   streamsMax,
   clock,
+  log,
   entropy,
   tree,
   breakers,
-}: LiveViewOptions): Omit<ViewPorts, "signal"> & { readonly live: NonNullable<ViewPorts["live"]> } => {
+}: LiveViewOptions): LiveNodeView => {
   const look = (): readonly ViewChange[] => [{ k: "actors", actors: actorsOf(tree()) }, breakersOf(breakers)];
   const hub = new ViewHub({ clock, config, instance: entropy.token(8), state: liveState(), look });
   const runs = (): readonly string[] => runsIn(tree());
@@ -79,9 +90,13 @@ export const createLiveView = ({
     recorded: recordedIn(dataDir, { fileSystem: nodeFileSystem, clock, config }, runs),
     live: {
       hub,
-      reader: new ViewReader(),
       runs,
-      replay: (runId, reader) => replayLog(nodeFileSystem, clock, logOf(runId), reader),
+      feed: createViewFeed({
+        hub,
+        reader: new ViewReader(),
+        log,
+        replay: (runId, from, reader) => replayLog(nodeFileSystem, clock, logOf(runId), from, reader),
+      }),
     },
   };
 };

@@ -14,6 +14,7 @@ import { CheckpointState } from "../contracts/checkpoint.ts";
 import type { EsperConfig } from "../contracts/config.ts";
 import { forgeRoles, isForgeOnly, isForgeRole } from "../contracts/config-roles.ts";
 import { describeError, EsperError, InputError, ServiceError } from "../contracts/errors.ts";
+import { type Clock, delay } from "../contracts/ports.ts";
 import type { Report } from "../contracts/report.ts";
 import { createRandom } from "../graph/random.ts";
 import type { ToldRun } from "../policy/report.ts";
@@ -23,6 +24,7 @@ import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import type { WaitingRun } from "../store/waiting-runs.ts";
 import { createForgeLane } from "../workers/piscina-lanes.ts";
 import { runArm, validationBatchesOf } from "./arm.ts";
+import { type FirstAsked, firstIdProblem } from "./first-commands.ts";
 import { describeMachine } from "./machine.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { createRunQueue } from "./run-queue.ts";
@@ -31,14 +33,24 @@ import { openStores, type Stores } from "./stores.ts";
 
 const toolchain = "esper 0.1.0";
 
-/** Undoes what was set up, last first, whatever happens on the way. */
+/** A lane whose thread is inside one long call of its engine is left to it; the program then ends without it. */
+const cleanupMsMax = 30_000;
+
+/** Undoes what was set up, last first, whatever happens on the way, each within its time. */
 class Cleanup {
   readonly #steps: (() => Promise<void>)[] = [];
   add(step: () => Promise<void>): void {
     this.#steps.push(step);
   }
-  async run(onError: (error: unknown) => void): Promise<void> {
-    for (const step of this.#steps.reverse()) await step().catch(onError);
+  async run(clock: Clock, onError: (error: unknown) => void): Promise<void> {
+    for (const step of this.#steps.reverse()) {
+      const timeout = new AbortController();
+      const late = delay(clock, cleanupMsMax, timeout.signal).then(() => {
+        throw new ServiceError(`expected a part of the node to close within ${cleanupMsMax} ms, it did not; it is left as it is`);
+      });
+      await Promise.race([step(), late]).catch(onError);
+      timeout.abort();
+    }
   }
 }
 
@@ -95,7 +107,7 @@ export const runNode: RunNode = async (options) => {
       watch: (envelope) => view.onMessage(envelope),
       validationBatches: validationBatchesOf(prepared.dataset, config),
       steward: {
-        start: ({ requestId, config: wanted, resume }) => {
+        start: ({ requestId, config: wanted, resume, first, by }) => {
           if (resume !== undefined && outside(stores.paths.checkpoints, join(dataDir, resume)))
             return {
               kind: "refused",
@@ -103,7 +115,15 @@ export const runNode: RunNode = async (options) => {
               reason: `resume: expected a path under checkpoints/ in the data directory, got ${resume}`,
             };
           const name = stampOf();
-          const queued = queue.add({ requestId, name, config: wanted, resume });
+          const long = first === undefined ? undefined : firstIdProblem(requestId);
+          if (long !== undefined) return { kind: "refused", code: "invalid", reason: long };
+          const queued = queue.add({
+            requestId,
+            name,
+            config: wanted,
+            resume,
+            ...(first === undefined ? {} : { first: [...first], by }),
+          });
           return queued.kind === "refused" ? queued : { ...queued, name };
         },
         end: (reason) => queue.end(reason),
@@ -118,7 +138,12 @@ export const runNode: RunNode = async (options) => {
     const httpUrl = services.httpUrl();
     if (httpUrl !== undefined) view.note(`http: ${httpUrl}`);
 
-    options.onUp?.({ supervisor: services.supervisor, serverPid: () => services.oona().serverPid(), httpUrl: services.httpUrl });
+    options.onUp?.({
+      supervisor: services.supervisor,
+      serverPid: () => services.oona().serverPid(),
+      httpUrl: services.httpUrl,
+      hub: services.hub,
+    });
 
     const runs = { options, stores, services, signal };
     let result = await runArms({
@@ -142,7 +167,9 @@ export const runNode: RunNode = async (options) => {
         prepared = await prepareFor(wanted);
         const reportFile = join(dataDir, "reports", `${next.name}.json`);
         const resume = next.resume === undefined ? undefined : join(dataDir, next.resume);
-        result = await runArms({ ...runs, name: next.name, config: wanted, prepared, resume, reportFile });
+        const { requestId, first, by } = next;
+        const asked = first === undefined || by === undefined ? undefined : { requestId, by, commands: first };
+        result = await runArms({ ...runs, name: next.name, config: wanted, prepared, resume, reportFile, asked });
       } catch (error) {
         // What was asked for cannot be run: the node stays. What the node itself lacks ends it, and so does a bug.
         if (signal.aborted) break;
@@ -153,7 +180,7 @@ export const runNode: RunNode = async (options) => {
     }
     return { report: result.report, exitCode: result.exitCode };
   } finally {
-    await cleanup.run((error) => log.error("cleaning up failed", { error }));
+    await cleanup.run(clock, (error) => log.error("cleaning up failed", { error }));
   }
 };
 
@@ -168,11 +195,13 @@ interface Batch {
   readonly prepared: Prepared;
   readonly resume: string | undefined;
   readonly reportFile: string | undefined;
+  /** What is asked for at the first boundary of each arm. */
+  readonly asked?: FirstAsked | undefined;
 }
 
 /** The arms of a configuration, one after the other, and their report. */
 const runArms = async (batch: Batch): Promise<RunNodeResult & { readonly reportFile: string | undefined }> => {
-  const { options, stores, services, signal, name, config, prepared, resume, reportFile } = batch;
+  const { options, stores, services, signal, name, config, prepared, resume, reportFile, asked } = batch;
   const { ports, view } = options;
   const { clock } = ports;
   const { engine, dataset, source, imported, lane } = prepared;
@@ -194,6 +223,7 @@ const runArms = async (batch: Batch): Promise<RunNodeResult & { readonly reportF
         note: (text) => view.note(text),
         ...(imported === undefined ? {} : { imported }),
         ...(resume === undefined ? {} : { resume }),
+        ...(asked === undefined ? {} : { asked }),
       }),
     );
   }

@@ -10,7 +10,7 @@ import { selectEngine } from "../engine/select.ts";
 import { fitToData } from "../interchange/fit-to-data.ts";
 import { importModel } from "../interchange/import-model.ts";
 import { guardDownload } from "../resilience/guard-download.ts";
-import { guardTrainingLane } from "../resilience/guard-lanes.ts";
+import { guardTrainingLane, guardTwinThread } from "../resilience/guard-lanes.ts";
 import type { Resilience } from "../resilience/resilience.ts";
 import { nodeFileSystem, saveDurably } from "../store/file-system.ts";
 import type { ImportedHost, TrainingLane } from "../workers/lane.ts";
@@ -84,7 +84,7 @@ export const prepare = async (options: PrepareOptions): Promise<Prepared> => {
   for (const told of model?.notes ?? []) note(`model: ${told}`);
   signal.throwIfAborted();
   const onLost = (reason: string): void => note(`second training lane: ${reason}; twins train after the grown copy from now on`);
-  const twins = config.trainingLanes === 1 ? undefined : createTwinThread({ onLost });
+  const twins = config.trainingLanes === 1 ? undefined : guardTwinThread(createTwinThread({ onLost }), breakers.get("lane.twin"));
   const lane = guardTrainingLane(createTrainingLane(twins), breakers.get("lane.training"));
   return { engine, dataset, source, imported, lane, dispose: () => lane.destroy() };
 };

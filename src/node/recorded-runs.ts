@@ -5,15 +5,18 @@
  * R2 What an event says is read by those before it: whoever asks for a chunk in the middle is answered as if all before had been asked for.
  * R3 No piece of an answer keeps the thread for long: between two, others have their turn.
  * R4 A line that is torn or no event gives nothing; it never hides those after it.
+ * R5 What the node's own log tells of the time of the run stands between the run's events where it happened; what it told before comes first.
  */
 import { basename, join } from "node:path";
 import type { ViewConfig } from "../contracts/config-view.ts";
 import { Envelope } from "../contracts/envelope.ts";
 import type { Clock } from "../contracts/ports.ts";
 import type { RecordedCheckpoints, RecordedRun, ViewChange } from "../contracts/view.ts";
+import type { Replayed } from "../http/view-feed.ts";
 import type { RecordedRuns } from "../http/view-ports.ts";
 import type { FileSystem } from "../store/file-system.ts";
-import { ViewReader } from "../view/read-event.ts";
+import type { ViewReader } from "../view/read-event.ts";
+import { isOfNode, RecordedReader } from "../view/recorded-reader.ts";
 
 /** Work between two turns of others. */
 const turnMs = 6;
@@ -68,20 +71,36 @@ const takingTurns = (clock: Clock): (() => Promise<void> | undefined) => {
   };
 };
 
-/** The log of a run so far as changes, through a reader that goes on with what comes next. */
+/** The log of a run from a place to its end so far as changes, through a reader that goes on with what comes next. */
 export async function* replayLog(
   fileSystem: FileSystem,
   clock: Clock,
   file: string,
+  from: number,
   reader: ViewReader,
-): AsyncGenerator<readonly ViewChange[]> {
+): AsyncGenerator<Replayed> {
   if ((await fileSystem.stat(file)) === undefined) return;
   const turn = takingTurns(clock);
-  for await (const { envelope } of linesFrom(fileSystem, file, 0)) {
-    if (envelope !== undefined) yield reader.read(envelope);
+  for await (const { envelope, end } of linesFrom(fileSystem, file, from)) {
+    if (envelope !== undefined) yield { changes: reader.read(envelope), end };
     await turn();
   }
 }
+
+/** Events of the node that are shown with one run, at most: the newest. */
+const nodeEventsMax = 20_000;
+
+/** R5: what the node's log tells up to a time, oldest first. */
+const nodeEvents = async (fileSystem: FileSystem, clock: Clock, file: string): Promise<readonly Envelope[]> => {
+  const events: Envelope[] = [];
+  const turn = takingTurns(clock);
+  for await (const { envelope } of linesFrom(fileSystem, file, 0)) {
+    if (envelope !== undefined && isOfNode(envelope)) events.push(envelope);
+    if (events.length >= 2 * nodeEventsMax) events.splice(0, nodeEventsMax);
+    await turn();
+  }
+  return events.slice(-nodeEventsMax).sort((a, b) => a.sentAtMs - b.sentAtMs);
+};
 
 /** The window that an event is about; undefined when it says none. */
 const epochIn = ({ payload }: Envelope): number | undefined => {
@@ -100,14 +119,42 @@ export interface RecordedOptions {
   /** Where the log of a run lies; undefined where there is no such run. */
   readonly logOf: (runId: string) => Promise<string | undefined>;
   readonly list: () => Promise<readonly RecordedRun[]>;
+  /** The node's own log; undefined where there is none. R5 */
+  readonly nodeLog: string | undefined;
   /** Folder of checkpoints; undefined where there is none. */
   readonly checkpoints: string | undefined;
 }
 
 /** A reader that stands at a place of a log. */
 interface Ready {
-  readonly reader: ViewReader;
+  readonly story: Story;
   readonly epoch: number;
+}
+
+/** R5: a run's events with those of the node between them. */
+class Story {
+  readonly #reader = new RecordedReader();
+  readonly #node: readonly Envelope[] | undefined;
+  #place = 0;
+  #began = false;
+
+  /** Undefined: nothing is known of the node. */
+  constructor(node: readonly Envelope[] | undefined) {
+    this.#node = node;
+  }
+
+  read(event: Envelope): readonly ViewChange[] {
+    const node = this.#node;
+    if (node === undefined) return this.#reader.read(event);
+    const changes: ViewChange[] = [];
+    const from = this.#place;
+    while ((node[this.#place]?.sentAtMs ?? Number.POSITIVE_INFINITY) <= event.sentAtMs) this.#place += 1;
+    const due = node.slice(from, this.#place);
+    if (this.#began) for (const each of due) changes.push(...this.#reader.read(each));
+    else changes.push(...this.#reader.begin(due));
+    this.#began = true;
+    return [...changes, ...this.#reader.read(event)];
+  }
 }
 
 export const createRecordedRuns = (options: RecordedOptions): RecordedRuns => {
@@ -121,6 +168,11 @@ export const createRecordedRuns = (options: RecordedOptions): RecordedRuns => {
       ready.delete(oldest);
     }
   };
+  const storyOf = async (): Promise<Story> => {
+    const { nodeLog } = options;
+    const known = nodeLog !== undefined && (await fileSystem.stat(nodeLog))?.kind === "file";
+    return new Story(known ? await nodeEvents(fileSystem, clock, nodeLog) : undefined);
+  };
   /** R2 */
   const readerAt = async (file: string, from: number): Promise<Ready> => {
     const key = `${file} ${from}`;
@@ -129,24 +181,24 @@ export const createRecordedRuns = (options: RecordedOptions): RecordedRuns => {
       ready.delete(key);
       return known;
     }
-    const reader = new ViewReader();
+    const story = await storyOf();
     let epoch = 0;
-    if (from === 0) return { reader, epoch };
+    if (from === 0) return { story, epoch };
     const turn = takingTurns(clock);
     for await (const { envelope, end } of linesFrom(fileSystem, file, 0)) {
       if (end > from) break;
       if (envelope !== undefined) {
-        reader.read(envelope);
+        story.read(envelope);
         epoch = epochIn(envelope) ?? epoch;
       }
       await turn();
     }
-    return { reader, epoch };
+    return { story, epoch };
   };
 
   /** R1 */
   async function* pieces(runId: string, file: string, from: number): AsyncGenerator<string> {
-    const { reader, epoch: before } = await readerAt(file, from);
+    const { story, epoch: before } = await readerAt(file, from);
     const epochs: number[] = [];
     const at: number[] = [];
     let epoch = before;
@@ -154,7 +206,7 @@ export const createRecordedRuns = (options: RecordedOptions): RecordedRuns => {
     const turn = takingTurns(clock);
     yield `{"runId":${JSON.stringify(runId)},"from":${from},"changes":[`;
     for await (const { envelope, end } of linesFrom(fileSystem, file, from)) {
-      const changes = envelope === undefined ? [] : reader.read(envelope);
+      const changes = envelope === undefined ? [] : story.read(envelope);
       if (envelope !== undefined && changes.length > 0) {
         epoch = epochIn(envelope) ?? epoch;
         yield `${epochs.length === 0 ? "" : ","}${JSON.stringify(changes)}`;
@@ -163,7 +215,7 @@ export const createRecordedRuns = (options: RecordedOptions): RecordedRuns => {
       }
       if (epochs.length >= config.chunkEventsMax || end - from >= config.chunkBytesMax) {
         next = end;
-        keep(`${file} ${end}`, { reader, epoch });
+        keep(`${file} ${end}`, { story, epoch });
         break;
       }
       await turn();
@@ -207,6 +259,7 @@ export const recordedIn = (
   const fileOf = (runId: string): string => join(folder, runId, "events.jsonl");
   return createRecordedRuns({
     ...given,
+    nodeLog: join(dataDir, "events.jsonl"),
     checkpoints: join(dataDir, "checkpoints"),
     logOf: async (runId) => ((await fileSystem.stat(fileOf(runId)))?.kind === "file" ? fileOf(runId) : undefined),
     list: async () => {
@@ -231,6 +284,7 @@ export const recordedFile = async (
   const runId = (await runIn(fileSystem, file)) ?? basename(file).replace(/[^\w.-]/g, "-");
   return createRecordedRuns({
     ...given,
+    nodeLog: undefined,
     checkpoints: undefined,
     logOf: async (wanted) => (wanted === runId ? file : undefined),
     list: async () => [{ runId, bytes: (await fileSystem.stat(file))?.bytes ?? 0, live: false }],

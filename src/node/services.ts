@@ -5,6 +5,7 @@ import { type PruneMemory, startEmrakul } from "../actors/emrakul.ts";
 import { startGate } from "../actors/gate.ts";
 import { startHttp } from "../actors/http.ts";
 import { createNissaMemory, startNissa } from "../actors/nissa.ts";
+import { createRecentIds } from "../actors/recent-ids.ts";
 import type { ActorPorts } from "../actors/shell.ts";
 import { type StewardPorts, startSteward } from "../actors/steward.ts";
 import { type PolicyMemory, type RunPolicy, type SignalMemory, startTamiyo } from "../actors/tamiyo.ts";
@@ -29,13 +30,16 @@ import { Deferred } from "../supervision/deferred.ts";
 import type { SupervisionEvent } from "../supervision/events.ts";
 import type { Exit, RunningChild } from "../supervision/spec.ts";
 import { Supervisor } from "../supervision/supervisor.ts";
+import type { ViewHub } from "../view/hub.ts";
 import type { ForgeLane } from "../workers/lane.ts";
 import { createLetterTeller, toldOfConsumer } from "./dead-letters.ts";
 import { forgeIdentityOf, nodeDescriptionOf } from "./forge-identity.ts";
 import { forgeStarters } from "./forge-starters.ts";
 import { healthOf } from "./health.ts";
 import { createLiveView } from "./live-view.ts";
+import { createLostStreams } from "./lost-streams.ts";
 import { machineName } from "./machine.ts";
+import { offeredConfigs } from "./offered-configs.ts";
 import { performanceOf } from "./performance.ts";
 import { sketchBlueprint } from "./sketch-blueprint.ts";
 import type { Stores } from "./stores.ts";
@@ -67,6 +71,8 @@ export interface Services {
   readonly oona: () => Oona;
   /** Where HTTP is served; undefined where it is not. */
   readonly httpUrl: () => string | undefined;
+  /** What its pages are told. */
+  readonly hub: ViewHub;
   /** What Tamiyo remembers of each run. */
   readonly policies: PolicyMemory;
   /** What decides in each run. */
@@ -85,6 +91,8 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   let announcer: Bus | undefined;
   const policies: PolicyMemory = new Map();
   const prunings: PruneMemory = new Map();
+  const heard = createRecentIds();
+  const heardOfPrunings = createRecentIds();
   const signals: SignalMemory = new Map();
   const runPolicies = new Map<string, RunPolicy>();
   const learnedAt = new Map<string, number>();
@@ -125,6 +133,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     config: services.http.view,
     streamsMax: services.http.streamsMax,
     clock,
+    log: log.child({ actor: "http" }),
     entropy,
     tree: () => supervisor.tree(),
     breakers: resilience.breakers,
@@ -136,11 +145,12 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
   let http: { readonly url: string; readonly port: number } | undefined;
   const startServer = (): Promise<RunningChild> =>
     startHttp(actorPorts, async (scope) => {
-      await startViewFeed(scope.bus, view.live, scope.log);
+      await startViewFeed(scope.bus, view.live.feed, view.live.runs());
       const door = await openHttp({
         ...scope,
         artifacts,
         view: { ...view, signal: scope.signal },
+        configs: () => offeredConfigs(config),
         config: services.http,
         entropy,
         dataDir,
@@ -158,7 +168,21 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     letterBytesMax: services.deadLetters.letterBytesMax,
   });
 
+  /** What was lost before there is a bus to tell it on. */
+  let lostAtStart: PublishedEvent[] | undefined;
+  const onStreamGone = createLostStreams({
+    runs: stores.runs,
+    clock,
+    log,
+    announce: (event) => {
+      if (lostAtStart === undefined) announce(event);
+      else lostAtStart.push(event);
+    },
+  });
+
   const startBus = async (): Promise<RunningChild> => {
+    const lost: PublishedEvent[] = [];
+    lostAtStart = lost;
     const open = (): Promise<Oona> =>
       startOona({
         config: services.nats,
@@ -171,6 +195,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         log: log.child({ actor: "oona" }),
         onDeadLetter: (letter) => letters.tell(letter),
         onConsumer: (event) => announce(toldOfConsumer(event)),
+        onStreamGone,
         health: services.delivery,
         durable: { work: { ackWaitMs: services.forge.ackWaitMs, deliveriesMax: services.forge.deliveriesMax } },
         description: nodeDescriptionOf(config),
@@ -183,6 +208,8 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
       throw error;
     });
     announcer = own;
+    lostAtStart = undefined;
+    for (const event of lost) announce(event);
     const exited = new Deferred<Exit>();
     void started.exited.then((reason) =>
       exited.resolve(reason === "stopped" ? { kind: "shutdown" } : { kind: "crash", error: new ServiceError(reason) }),
@@ -221,7 +248,10 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         nissa: () =>
           startNissa(actorPorts, {
             sink: stores.events,
-            watch,
+            watch: (envelope) => {
+              if (services.http.enabled) view.live.feed.tell(envelope);
+              watch(envelope);
+            },
             performance: () => performanceOf(supervisor.tree(), resilience.breakers, clock),
             health: () => healthOf(supervisor.tree(), clock),
             memory: seen,
@@ -248,6 +278,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
             validationBatches,
             policyOf: (runId) => runPolicies.get(runId),
             memory: policies,
+            heard,
             signals,
             machine,
           }),
@@ -256,6 +287,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
             morphogenetic: config.morphogenetic,
             morphogeneticOf: (runId) => runPolicies.get(runId)?.morphogenetic,
             memory: prunings,
+            heard: heardOfPrunings,
           }),
         letters: () => startDeadLetters(actorPorts, stores.deadLetters),
         steward: () => startSteward(actorPorts, options.steward),
@@ -280,7 +312,8 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
     offBreakers();
     return supervisor.stop("the node ends").finally(() => view.live.hub.close());
   };
-  return { supervisor, actorPorts, oona: current, httpUrl: () => http?.url, policies, runPolicies, announce, stop };
+  const { hub } = view.live;
+  return { supervisor, actorPorts, oona: current, httpUrl: () => http?.url, hub, policies, runPolicies, announce, stop };
 };
 
 const probeTimeoutMs = 1_000;

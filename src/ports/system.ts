@@ -36,8 +36,12 @@ export interface FileLog extends Log {
 }
 
 /** Names whose values never reach the log, at any depth up to three. */
-const secretNames = ["password", "passwords", "token", "secret", "credentials", "authorization"];
+const secretNames = ["password", "passwords", "pass", "passwordFile", "user", "token", "secret", "credentials", "authorization"];
 const redactedPaths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+
+/** User and password of a URL, wherever in a line it stands: also in the words of an error. */
+const withoutUserinfo = (line: string): string =>
+  line.includes("@") ? line.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s"@]{1,1024}@/gi, "$1[redacted]@") : line;
 
 /** Throws ServiceError when the file cannot be opened. */
 export const createFileLog = ({ file, level, bytesMax = 67_108_864 }: LogOptions): FileLog => {
@@ -85,9 +89,10 @@ const openSink = (file: string, bytesMax: number): Sink => {
     bytes = 0;
   };
   return {
-    write(line) {
+    write(given) {
       try {
         if (descriptor === undefined) throw new Error("the log is closed");
+        const line = withoutUserinfo(given);
         const size = Buffer.byteLength(line);
         if (bytes > 0 && bytes + size > bytesMax) rotate();
         writeSync(descriptor, line);

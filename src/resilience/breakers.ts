@@ -12,7 +12,7 @@ import type { RequestSubject } from "../contracts/subjects.ts";
 import { type BreakerMachineEvent, breakerState, retryAfterMs, startBreaker, stepBreaker } from "../machines/breaker.ts";
 import { latencyQuantiles } from "./quantiles.ts";
 
-export type BreakerName = "lane.training" | "lane.forge" | "download" | "nats" | RequestSubject;
+export type BreakerName = "lane.training" | "lane.twin" | "lane.forge" | "lane.experiment" | "download" | "nats" | RequestSubject;
 
 /** What a call's end says of the service. A caller's own mistake is no failure of it. */
 export type Verdict =

@@ -2,10 +2,13 @@
  * Lanes with a breaker in front of them: a lane whose thread dies again and again is given time before it gets more work.
  *
  * A lost thread is the lane's failure, and so is work that was given up at its deadline. A typed error is the caller's mistake.
- * What a breaker rejects is `lost`. Closing a session and the lane always passes.
+ * What a breaker rejects is `lost`; a job of an experiment waits instead. Closing a session and the lane always passes.
  */
 import { DeadlineError, describeError, EsperError } from "../contracts/errors.ts";
+import { type Clock, delay } from "../contracts/ports.ts";
+import type { ExperimentLanes } from "../workers/experiment-lanes.ts";
 import type { ForgeLane, LaneOutcome, TrainingLane } from "../workers/lane.ts";
+import type { Seated, TwinThread } from "../workers/twin-thread.ts";
 import type { Breaker, Judge } from "./breakers.ts";
 
 const judge = (signal?: AbortSignal): Judge<LaneOutcome<unknown>> => ({
@@ -46,3 +49,60 @@ export const guardForgeLane = (lane: ForgeLane, breaker: Breaker): ForgeLane => 
     through(breaker, () => lane.characterize(artifact, host, config, signal), signal),
   warm: (engine) => through(breaker, () => lane.warm(engine)),
 });
+
+/** A seat is one call, that lasts until the seat is left. Whoever gets none takes the twin's steps itself. */
+export const guardTwinThread = (twins: TwinThread, breaker: Breaker): TwinThread => ({
+  ...twins,
+  seat: (request) => {
+    let seated: Seated | undefined;
+    const sit = async (): Promise<LaneOutcome<void> | "full"> => {
+      seated = twins.seat(request);
+      return seated === undefined ? "full" : seated.left;
+    };
+    // A breaker begins the work at once or not at all.
+    breaker
+      .call(sit, {
+        value: (outcome) => (outcome === "full" ? { kind: "cancelled" } : judge().value(outcome)),
+        error: (error) => judge().error(error),
+      })
+      .catch(() => undefined);
+    return seated;
+  },
+});
+
+/** Where other jobs are the probes: a job that the breaker rejects asks again no sooner than this. */
+const probeWaitMs = 1_000;
+
+/** A job that the breaker rejects waits for its turn, until the lanes are stopped: it is as good afterwards as it is now. */
+export const guardExperimentLanes = <Job, Outcome>(
+  lanes: ExperimentLanes<Job, Outcome>,
+  breaker: Breaker,
+  clock: Clock,
+): ExperimentLanes<Job, Outcome> => {
+  type Reply = Awaited<ReturnType<typeof lanes.run>>;
+  const stopped = new AbortController();
+  const stop = (): void => stopped.abort();
+  return {
+    ...lanes,
+    run: async (job) => {
+      for (;;) {
+        const guarded = await breaker.call<Reply>(() => lanes.run(job), judge());
+        if (guarded.kind === "done") return guarded.value;
+        const waited = delay(clock, Math.max(guarded.retryAfterMs, probeWaitMs), stopped.signal);
+        const ended = await waited.then(
+          () => false,
+          () => true,
+        );
+        if (ended) return { kind: "lost", reason: guarded.reason };
+      }
+    },
+    stop: () => {
+      stop();
+      lanes.stop();
+    },
+    destroy: () => {
+      stop();
+      return lanes.destroy();
+    },
+  };
+};

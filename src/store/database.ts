@@ -6,6 +6,10 @@
  * D3 `user_version` counts the migrations done; a file from a newer program is refused, never touched.
  * D4 What waits for a commit is called once the outermost transaction is on the disk, and never when it is rolled back.
  * D5 A reader changes nothing and sees one moment of the database, whatever is written meanwhile.
+ * D6 Grouped work is done at once, and shares a commit with what is grouped in the same turn of the event loop: one wait for the disk
+ *    instead of many. Each work is all or nothing by itself; on the disk it is when its promise resolves. What fails with the commit
+ *    is undone as a whole, and every promise of the group rejects.
+ * D7 No other write is in a group unknowingly: a transaction that begins while one is open ends it, and so does a single statement.
  */
 import { existsSync } from "node:fs";
 import Libsql from "libsql";
@@ -28,9 +32,21 @@ export interface Database {
   prepare(sql: string): Statement;
   /** D1, D2. A transaction inside another joins it. */
   transaction<T>(work: () => T): T;
+  /** D6. Outside of a transaction. */
+  grouped<T>(work: () => T): Grouped<T>;
+  /** Resolves when all that was grouped is on the disk. D6 */
+  settled(): Promise<void>;
   /** D4. Inside a transaction; `work` may not throw. */
   afterCommit(work: () => void): void;
+  /** Inside a transaction: the last thing to be done in it, once, however often it is asked for. */
+  beforeCommit(work: () => void): void;
   close(): void;
+}
+
+export interface Grouped<T> {
+  readonly value: T;
+  /** Resolves when it is on the disk. */
+  readonly stored: Promise<void>;
 }
 
 /** D5. */
@@ -48,6 +64,8 @@ export interface DatabaseOptions {
   readonly migrations: readonly string[];
   /** Wait for another process that is writing. */
   readonly busyTimeoutMs: number;
+  /** When a group is committed: after what the present turn of the event loop still brings. */
+  readonly nextTurn?: (work: () => void) => void;
 }
 
 /** Another connection holds the file. */
@@ -118,37 +136,163 @@ const prepareOn = (driver: Libsql.Database, file: string, sql: string): Statemen
   };
 };
 
+/** Works that share a commit. D6 */
+interface Group {
+  readonly stored: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const openGroup = (): Group => {
+  let resolve: () => void = () => undefined;
+  let reject: (error: unknown) => void = () => undefined;
+  const stored = new Promise<void>((kept, lost) => {
+    resolve = kept;
+    reject = lost;
+  });
+  // A failure is news to those who wait; that nobody does is no failure of its own.
+  stored.catch(() => undefined);
+  return { stored, resolve, reject };
+};
+
 /** Opens or makes the file and brings it to the newest version. Its folder exists. */
 export const openDatabase = (options: DatabaseOptions): Database => {
   const { file, migrations, busyTimeoutMs } = options;
   const guarded = guardFile(file);
   const driver = guarded(() => new Libsql(file, { timeout: busyTimeoutMs }));
-  const prepare = (sql: string): Statement => prepareOn(driver, file, sql);
+  const nextTurn = options.nextTurn ?? ((work) => void setImmediate(work));
   let depth = 0;
   let committed: (() => void)[] = [];
+  const last = new Set<() => void>();
+  let group: Group | undefined;
 
-  const transaction = <T>(work: () => T): T => {
-    if (depth > 0) return work();
-    const result = guarded(() => {
-      driver.exec("BEGIN IMMEDIATE");
-      depth++;
-      try {
-        const value = work();
-        driver.exec("COMMIT");
-        return value;
-      } catch (error) {
-        committed = []; // D4
-        // A full disk has ended the transaction already: then there is nothing to roll back, and the first error is the one to tell.
-        if (driver.inTransaction) driver.exec("ROLLBACK"); // D2
-        throw error;
-      } finally {
-        depth--;
-      }
+  const nested = <T>(work: () => T): T => {
+    depth++;
+    try {
+      return work();
+    } finally {
+      depth--;
+    }
+  };
+
+  const begin = (): void => void driver.exec("BEGIN IMMEDIATE");
+
+  const rollback = (): void => {
+    committed = []; // D4
+    last.clear();
+    // A full disk has ended the transaction already: then there is nothing to roll back, and the first error is the one to tell.
+    if (driver.inTransaction) driver.exec("ROLLBACK"); // D2
+  };
+
+  const commit = (): void => {
+    nested(() => {
+      for (const each of last) each();
     });
+    last.clear();
+    driver.exec("COMMIT");
+  };
+
+  const tellCommitted = (): void => {
     const waiting = committed;
     committed = [];
     for (const each of waiting) each(); // D4
+  };
+
+  /** D6. Nothing when no group is open. */
+  const commitGroup = (): void => {
+    const open = group;
+    if (open === undefined) return;
+    group = undefined;
+    try {
+      guarded(() => {
+        try {
+          commit();
+        } catch (error) {
+          rollback();
+          throw error;
+        }
+      });
+    } catch (error) {
+      open.reject(error);
+      throw error;
+    }
+    tellCommitted();
+    open.resolve();
+  };
+
+  /** The work in a savepoint of the open group: undone alone when it throws. */
+  const inGroup = <T>(work: () => T): T =>
+    guarded(() => {
+      const told = committed.length;
+      driver.exec("SAVEPOINT work");
+      try {
+        const value = nested(work);
+        driver.exec("RELEASE work");
+        return value;
+      } catch (error) {
+        committed.length = told;
+        if (driver.inTransaction) driver.exec("ROLLBACK TO work; RELEASE work");
+        else {
+          const lost = group;
+          group = undefined;
+          rollback();
+          lost?.reject(error);
+        }
+        throw error;
+      }
+    });
+
+  const transaction = <T>(work: () => T): T => {
+    if (depth > 0) return work();
+    if (group !== undefined) {
+      const value = inGroup(work);
+      commitGroup(); // D7
+      return value;
+    }
+    const result = guarded(() => {
+      begin();
+      try {
+        const value = nested(work);
+        commit();
+        return value;
+      } catch (error) {
+        rollback();
+        throw error;
+      }
+    });
+    tellCommitted();
     return result;
+  };
+
+  const grouped = <T>(work: () => T): Grouped<T> => {
+    if (depth > 0)
+      throw new ContractError(`database ${file}: expected grouped work outside of a transaction, found it inside one`);
+    if (group === undefined) {
+      guarded(begin);
+      const opened = openGroup();
+      group = opened;
+      nextTurn(() => {
+        if (group !== opened) return;
+        try {
+          commitGroup();
+        } catch {
+          // Those who wait are told.
+        }
+      });
+    }
+    const { stored } = group;
+    return { value: inGroup(work), stored };
+  };
+
+  const prepare = (sql: string): Statement => {
+    const statement = prepareOn(driver, file, sql);
+    return {
+      ...statement,
+      run: (...values) => {
+        if (depth === 0) commitGroup(); // D7
+        return statement.run(...values);
+      },
+    };
   };
 
   const migrate = (): void => {
@@ -189,12 +333,19 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     file,
     prepare,
     transaction,
+    grouped,
+    settled: () => group?.stored ?? Promise.resolve(),
     afterCommit: (work) => {
       if (depth === 0) throw new ContractError(`database ${file}: expected a transaction to wait for, found none`);
       committed.push(work);
     },
+    beforeCommit: (work) => {
+      if (depth === 0) throw new ContractError(`database ${file}: expected a transaction to end with it, found none`);
+      last.add(work);
+    },
     close: () => {
       if (!driver.open) return;
+      commitGroup();
       // The driver's statements keep the log open: without this all would stay in `-wal`, and a copy of the file alone would be empty.
       try {
         guarded(() => prepare("PRAGMA wal_checkpoint(TRUNCATE)").get());

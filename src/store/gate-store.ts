@@ -1,7 +1,8 @@
 /**
  * What the Gate remembers of logins: how many commands each has sent in its present minute. Survives the actor and the node.
  *
- * W1 A count is on the disk before its command goes on.
+ * W1 The disk never says fewer than were let on: commands are written down a few ahead, so that not every one waits for the disk. After a
+ *    crash a login may send those few fewer in the minute; none is let on twice.
  * W2 At most `loginsMax` logins are kept; those whose minute is over go first, and a login that finds no room is not counted as admitted.
  */
 import { type Database, integer } from "./database.ts";
@@ -13,8 +14,13 @@ export interface LoginWindow {
 
 export interface GateStore {
   counted(login: string): LoginWindow | undefined;
-  /** False when there is no room for another login (W2). */
-  count(login: string, window: LoginWindow, nowMs: number): boolean;
+  /**
+   * False when there is no room for another login (W2).
+   * @param ahead how many commands are written down at once, 1 or more
+   */
+  count(login: string, window: LoginWindow, nowMs: number, ahead: number): boolean;
+  /** Writes down what was counted, and no more: at an orderly end. */
+  settle(): void;
 }
 
 const minuteMs = 60_000;
@@ -36,6 +42,8 @@ export const createGateStore = ({
   };
   // Only this store writes the table, so that it need not be read for every command.
   const cache = new Map<string, LoginWindow>();
+  /** What the disk says of a login where it is more than was counted. */
+  const written = new Map<string, LoginWindow>();
 
   const counted = (login: string): LoginWindow | undefined => {
     const known = cache.get(login);
@@ -52,18 +60,33 @@ export const createGateStore = ({
     if (logins() < loginsMax) return true;
     sql.forget.run(Math.floor(nowMs - minuteMs)); // W2
     cache.clear();
+    written.clear();
     return logins() < loginsMax;
   };
 
   return {
     counted,
-    count: (login, { startMs, count }, nowMs) =>
-      database.transaction(() => {
-        if (counted(login) === undefined && !hasRoom(nowMs)) return false;
-        const window = { startMs: Math.round(startMs), count };
-        sql.upsert.run(login, window.startMs, window.count); // W1
+    count: (login, { startMs, count }, nowMs, ahead) => {
+      const window = { startMs: Math.round(startMs), count };
+      const disk = written.get(login);
+      if (disk?.startMs === window.startMs && count <= disk.count && cache.has(login)) {
         cache.set(login, window);
         return true;
+      }
+      return database.transaction(() => {
+        if (counted(login) === undefined && !hasRoom(nowMs)) return false;
+        const reserved = { startMs: window.startMs, count: count + Math.max(1, Math.floor(ahead)) - 1 };
+        sql.upsert.run(login, reserved.startMs, reserved.count); // W1
+        written.set(login, reserved);
+        cache.set(login, window);
+        return true;
+      });
+    },
+    settle: () =>
+      database.transaction(() => {
+        for (const [login, { startMs, count }] of cache)
+          if (written.get(login)?.count !== count && written.has(login)) sql.upsert.run(login, startMs, count);
+        written.clear();
       }),
   };
 };

@@ -3,8 +3,8 @@
  *
  * L1 Entries are written in the transaction of what they tell, and in no other way: rolled back with it, durable with it.
  * L2 Indices count from 1 without a gap; an entry carries the hash of the one before, and its own over its canonical JSON.
- * L3 After every append the end is signed, so that not even the last entry can go unnoticed.
- * L4 A head is kept after the first entry, after at most `headEntriesMax` further ones, and when a run ends.
+ * L3 No transaction that appended ends before the end is signed, so that not even the last entry can go unnoticed.
+ * L4 A head is kept after the first entry, at the end of a transaction before which `headEntriesMax` or more came, and when a run ends.
  * L5 That a head was kept is told once it is on the disk, so that it can be written outside the database.
  * L6 Nothing is put on a broken end: it would be signed with it.
  */
@@ -49,11 +49,15 @@ const checkEnd = (database: Database, signer: LedgerSigner): void => {
   if (last.hash !== tail.hash || hashOfRow(last) !== tail.hash) throw broken(`entry ${tail.index} as it was signed`, "another");
 };
 
+/** In place of a signature, within a transaction alone. */
+const unsigned = "";
+
 /** Opens the ledger of a database. Throws DataError when its end is not as it was signed (L6). */
 export const createLedger = ({ database, signer, clock, headEntriesMax, onHead }: LedgerOptions): Ledger => {
   checkEnd(database, signer);
   const sql = {
-    selectEnd: database.prepare("SELECT entry_index, hash FROM ledger_tail WHERE id = 1"),
+    selectEnd: database.prepare("SELECT entry_index, hash, at_ms, signature FROM ledger_tail WHERE id = 1"),
+    selectFinish: database.prepare("SELECT 1 AS found FROM ledger WHERE entry_index > ? AND kind = 'run_finished' LIMIT 1"),
     selectHead: database.prepare("SELECT entry_index FROM ledger_heads ORDER BY entry_index DESC LIMIT 1"),
     insertEntry: database.prepare("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     insertHead: database.prepare("INSERT INTO ledger_heads VALUES (?, ?, ?, ?, ?)"),
@@ -73,6 +77,20 @@ export const createLedger = ({ database, signer, clock, headEntriesMax, onHead }
     return hash;
   };
 
+  /** L3, L4. The end as the transaction leaves it; a work in it that was undone took its entries and its end along. */
+  const signEnd = (): void => {
+    const end = sql.selectEnd.get();
+    if (end === undefined || text(end, "signature") !== unsigned) return;
+    const head = { index: integer(end, "entry_index"), hash: text(end, "hash"), atMs: integer(end, "at_ms") };
+    sql.replaceTail.run(...columns(signer.sign("tail", head)));
+    const row = sql.selectHead.get();
+    const keptIndex = row === undefined ? 0 : integer(row, "entry_index");
+    const isDue = row === undefined || head.index - keptIndex >= headEntriesMax;
+    if (!isDue && sql.selectFinish.get(keptIndex) === undefined) return;
+    sql.insertHead.run(...columns(signer.sign("head", head)));
+    database.afterCommit(onHead); // L5
+  };
+
   return {
     append: (drafts) =>
       database.transaction(() => {
@@ -82,13 +100,8 @@ export const createLedger = ({ database, signer, clock, headEntriesMax, onHead }
         let hash = end === undefined ? genesisHash : text(end, "hash");
         const atMs = Math.round(clock.nowMs());
         for (const draft of drafts) hash = insert(draft, atMs, ++index, hash); // L2
-        sql.replaceTail.run(...columns(signer.sign("tail", { index, hash, atMs }))); // L3
-        const kept = sql.selectHead.get();
-        const isDue = kept === undefined || index - integer(kept, "entry_index") >= headEntriesMax;
-        if (!isDue && !drafts.some(({ kind }) => kind === "run_finished")) return;
-        const head = signer.sign("head", { index, hash, atMs });
-        sql.insertHead.run(...columns(head)); // L4
-        database.afterCommit(onHead); // L5
+        sql.replaceTail.run(index, hash, atMs, signer.publicKey, unsigned);
+        database.beforeCommit(signEnd);
       }),
   };
 };

@@ -10,6 +10,8 @@
  * R7 A pause and a wait for a kernel are not recorded as a boundary: they have no plan that could be repeated.
  * R8 Unsent messages and stored boundaries are bounded.
  * R9 Every change that is recorded is told in the ledger in the same transaction, once.
+ * R10 Commands share a commit with those of the same turn: one is durable when its promise resolves, and shown to nobody before.
+ * R11 What was sent may be told to wait again, as long as it is kept: in the order in which it was written, and no more than half of what may wait.
  */
 
 import type { BudgetStanding } from "../contracts/budget.ts";
@@ -30,6 +32,16 @@ export interface OutboxMessage {
 /** `id` only grows and is never used twice: fit for de-duplication by the receiver. */
 export interface StoredMessage extends OutboxMessage {
   readonly id: number;
+}
+
+/** What became of messages that a lost stream held. */
+export interface SentAgain {
+  /** They wait again. */
+  readonly again: number;
+  /** They are kept, and there were too many. */
+  readonly left: number;
+  /** Of what was sent before this nothing is kept, as far as this process knows; absent when it forgot nothing. */
+  readonly forgottenBeforeMs?: number;
 }
 
 export interface BoundaryRecord {
@@ -98,7 +110,7 @@ export interface RunRecord {
 }
 
 /**
- * All calls are synchronous and durable when they return. Errors: ContractError for a record that breaks R2, R3 or R7,
+ * All calls are synchronous, and durable when they return but for R10. Errors: ContractError for a record that breaks R2, R3 or R7,
  * ServiceError for a full disk or outbox, DataError for a damaged database.
  */
 export interface RunStore {
@@ -129,9 +141,15 @@ export interface RunStore {
   transitions(runId: string, seedId?: string): readonly SeedTransition[];
 
   /** R4. The first receipt when the request id is known and has not expired. */
-  recordCommand(record: CommandRecord): { readonly receipt: CommandReceipt; readonly repeated: boolean };
+  recordCommand(record: CommandRecord): {
+    readonly receipt: CommandReceipt;
+    readonly repeated: boolean;
+    readonly stored: Promise<void>;
+  };
   /** R9: a command that changed nothing yet, or never will, and whose request id is not remembered here: told, and that is all. */
-  tellCommand(record: Omit<CommandRecord, "pending" | "paused">): void;
+  tellCommand(record: Omit<CommandRecord, "pending" | "paused">): Promise<void>;
+  /** R10: resolves when what is known of commands by now is durable. */
+  settled(): Promise<void>;
   /** R9: what the Gate refused by itself. */
   tellRefusals(refusals: readonly RefusedCommands[]): void;
   findReceipt(requestId: string, nowMs: number): CommandReceipt | undefined;
@@ -146,7 +164,15 @@ export interface RunStore {
   enqueue(outbox: readonly OutboxMessage[]): void;
   /** R6. The oldest unsent messages. */
   pendingOutbox(limit: number): readonly StoredMessage[];
+  /** Durable with the commands of the same turn (R10): what is forgotten in a crash is sent once more, under the same id. */
   markSent(ids: readonly number[], nowMs: number): void;
+  /**
+   * R11. Messages on these subjects that were sent at `sinceMs` or later, or ever, wait again; not those that nobody needs after
+   * their deadline.
+   */
+  sendAgain(what: { readonly subjects: readonly string[]; readonly sinceMs?: number; readonly nowMs: number }): SentAgain;
+  /** How often `sendAgain` made anything wait again. */
+  sentAgain(): number;
   /** Forgets receipts and sent messages older than `idempotencyMs`; the number of rows removed. */
   prune(nowMs: number): number;
 }

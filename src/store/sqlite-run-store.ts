@@ -1,4 +1,4 @@
-/** The run store on SQLite. The invariants R1 … R9 stand in run-store.ts. */
+/** The run store on SQLite. The invariants R1 … R11 stand in run-store.ts. */
 import { CommandReceipt, KasminaControlCommand } from "../contracts/commands.ts";
 import { ContractError, DataError, ServiceError } from "../contracts/errors.ts";
 import { LifecycleState, legalTransitions, SeedTransition } from "../contracts/lifecycle.ts";
@@ -78,8 +78,19 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
     countUnsent: database.prepare("SELECT COUNT(*) AS count FROM outbox WHERE sent_at_ms IS NULL"),
     selectUnsent: database.prepare("SELECT id, subject, payload FROM outbox WHERE sent_at_ms IS NULL ORDER BY id LIMIT ?"),
     markSent: database.prepare("UPDATE outbox SET sent_at_ms = ? WHERE id = ? AND sent_at_ms IS NULL"),
+    sentSince: database.prepare(
+      "SELECT id FROM outbox WHERE sent_at_ms >= ? AND subject IN (SELECT value FROM json_each(?)) AND COALESCE(json_extract(payload, '$.deadlineAtMs'), ?) >= ? ORDER BY id DESC LIMIT ?",
+    ),
+    countSentSince: database.prepare(
+      "SELECT COUNT(*) AS count FROM outbox WHERE sent_at_ms >= ? AND subject IN (SELECT value FROM json_each(?)) AND COALESCE(json_extract(payload, '$.deadlineAtMs'), ?) >= ?",
+    ),
+    markUnsent: database.prepare("UPDATE outbox SET sent_at_ms = NULL WHERE id = ?"),
     pruneOutbox: database.prepare("DELETE FROM outbox WHERE sent_at_ms <= ?"),
   };
+
+  /** R11 */
+  let generation = 0;
+  let forgottenBeforeMs: number | undefined;
 
   const enqueue = (outbox: readonly OutboxMessage[]): void => {
     if (outbox.length === 0) return;
@@ -251,12 +262,16 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
         decodeJson(text(row, "transition"), SeedTransition, `transition in run ${runId}`),
       ),
 
-    recordCommand: (record) => database.transaction(() => recordCommand(record)), // R4
+    recordCommand: (record) => {
+      const { value, stored } = database.grouped(() => recordCommand(record)); // R4, R10
+      return { ...value, stored };
+    },
     tellCommand: (record) =>
-      database.transaction(() => {
+      database.grouped(() => {
         ledger.append([commandDraft(record)]); // R9
         enqueue(record.outbox);
-      }),
+      }).stored,
+    settled: () => database.settled(),
     tellRefusals: (refusals) => database.transaction(() => ledger.append(refusals.map(refusalsDraft))), // R9
     findReceipt,
     recall: (command, nowMs) => {
@@ -277,18 +292,45 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
 
     enqueue: (outbox) => database.transaction(() => enqueue(outbox)),
     pendingOutbox: (limit) =>
-      sql.selectUnsent.all(limit).map((row) => {
-        const id = integer(row, "id");
-        return { id, subject: text(row, "subject"), payload: decodeJson(text(row, "payload"), anything, `outbox message ${id}`) };
-      }),
-    markSent: (ids, nowMs) =>
+      // R6, R10: a transaction, so that nothing leaves that is not on the disk.
+      database
+        .transaction(() => sql.selectUnsent.all(limit))
+        .map((row) => {
+          const id = integer(row, "id");
+          return {
+            id,
+            subject: text(row, "subject"),
+            payload: decodeJson(text(row, "payload"), anything, `outbox message ${id}`),
+          };
+        }),
+    sendAgain: ({ subjects, sinceMs, nowMs }) =>
       database.transaction(() => {
-        for (const id of ids) sql.markSent.run(Math.round(nowMs), id); // R6
+        const now = Math.round(nowMs);
+        const which = [Math.floor(sinceMs ?? 0), JSON.stringify(subjects), now, now] as const;
+        const kept = integer(sql.countSentSince.get(...which) ?? {}, "count");
+        const room = Math.max(0, Math.floor(outboxMessagesMax / 2) - integer(sql.countUnsent.get() ?? {}, "count"));
+        // R11: the newest, whose consumers are the least likely to have them.
+        const ids = sql.sentSince.all(...which, Math.min(kept, room)).map((row) => integer(row, "id"));
+        for (const id of ids) sql.markUnsent.run(id);
+        if (ids.length > 0) generation++;
+        return {
+          again: ids.length,
+          left: kept - ids.length,
+          ...(forgottenBeforeMs === undefined ? {} : { forgottenBeforeMs }),
+        };
       }),
+    sentAgain: () => generation,
+    markSent: (ids, nowMs) => {
+      database.grouped(() => {
+        for (const id of ids) sql.markSent.run(Math.round(nowMs), id); // R6
+      });
+    },
     prune: (nowMs) =>
       database.transaction(() => {
         const before = Math.round(nowMs - idempotencyMs);
-        return sql.pruneCommands.run(before) + sql.pruneOutbox.run(before);
+        const messages = sql.pruneOutbox.run(before);
+        if (messages > 0) forgottenBeforeMs = before;
+        return sql.pruneCommands.run(before) + messages;
       }),
   };
 };

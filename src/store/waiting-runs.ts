@@ -4,7 +4,9 @@
  * W1 What was put here is there after a crash, in its order, until it is taken or taken away.
  */
 import { z } from "zod";
+import { FirstCommand, firstCommandsMax } from "../contracts/command-steering.ts";
 import { StartConfig } from "../contracts/config.ts";
+import { Requester } from "../contracts/roles.ts";
 import { type Database, text } from "./database.ts";
 import { decodeJson, encodeJson } from "./json.ts";
 
@@ -15,6 +17,9 @@ export const WaitingRun = z.strictObject({
   config: StartConfig,
   /** Under the data directory. */
   resume: z.string().optional(),
+  /** Asked for at its first boundary, and who asks. */
+  first: z.array(FirstCommand).max(firstCommandsMax).optional(),
+  by: Requester.optional(),
 });
 export type WaitingRun = z.infer<typeof WaitingRun>;
 

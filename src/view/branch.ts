@@ -1,4 +1,6 @@
 /** "Run again from here with another decision": from which checkpoint, and how a person would ask for it. */
+import type { BlueprintRequest } from "../contracts/blueprint-kinds.ts";
+import type { FirstCommand } from "../contracts/command-steering.ts";
 import type { ViewCheckpoint } from "../contracts/view.ts";
 
 export interface Branch {
@@ -31,3 +33,43 @@ export const branchFrom = (checkpoints: readonly ViewCheckpoint[], epoch: number
     commandLine: `esper train --resume ${shellWord(checkpoint.file)}`,
   };
 };
+
+/** A checkpoint as the `start` command names it: relative to the node's data directory. */
+export const resumeNameOf = (runId: string, { epoch }: Pick<ViewCheckpoint, "epoch">): string => `checkpoints/${runId}/${epoch}`;
+
+/** What a person would have done instead. */
+export type Instead =
+  /** The seed, and its layer with it, is left alone. */
+  | { readonly kind: "spare"; readonly target: string }
+  | {
+      readonly kind: "grow";
+      readonly seedId: string;
+      readonly toSite?: string | undefined;
+      readonly blueprint?: BlueprintRequest | undefined;
+    }
+  | { readonly kind: "cull"; readonly seedId: string }
+  | { readonly kind: "same" };
+
+/** The other decision as commands of a start. */
+export const firstCommandsFor = (instead: Instead, reason: string): readonly FirstCommand[] => {
+  switch (instead.kind) {
+    case "spare":
+      return [{ kind: "pin", target: instead.target, reason }];
+    case "grow": {
+      const { seedId, toSite, blueprint } = instead;
+      const where = toSite === undefined ? {} : { toSite };
+      return [{ kind: "germinate", seedId, ...where, ...(blueprint === undefined ? {} : { blueprint }), reason }];
+    }
+    case "cull":
+      return [{ kind: "cull", seedId: instead.seedId, reason }];
+    case "same":
+      return [];
+  }
+};
+
+/** The decision that a branch is most likely about: the first to change anything after the checkpoint. What came before it stays as it was. */
+export const decisionToChange = <T extends { readonly epoch: number; readonly outcome: string }>(
+  decisions: readonly T[],
+  checkpointEpoch: number,
+): T | undefined =>
+  decisions.find(({ epoch, outcome }) => epoch > checkpointEpoch && (outcome === "germinate" || outcome === "prune"));

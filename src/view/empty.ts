@@ -16,6 +16,7 @@ export const emptyView = (source: ViewState["source"]): ViewState => ({
   commands: [],
   alerts: [],
   deadLetters: [],
+  nodeTold: source === "live",
 });
 
 export const emptyRun = (runId: string): ViewRun => ({

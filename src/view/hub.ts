@@ -5,14 +5,16 @@
  * H1 A batch leaves at most `deltasHz` times a second, holds what is new in its order, merged where it may be, and is written once for all.
  * H2 A page with more than `clientBytesMax` bytes waiting is sent nothing. When it has taken them it gets what it missed, merged into one
  *    batch, or the whole state where that is no longer known. Nothing is kept for a single page.
- * H3 What is kept for pages that come back is bounded (`ringItemsMax`); whoever missed more gets the whole state.
+ * H3 What is kept for pages that come back, and what waits for the next batch, are bounded (`ringItemsMax` each); whoever missed more gets the whole state.
  * H4 A page that applied what it was sent stands where the hub stands.
  * H5 While no page looks on, nothing is written and nothing is asked of the actors.
+ * H6 The whole state is written once for all pages that get it at the same place; its text is dropped when the state changes.
  */
 import type { ViewConfig } from "../contracts/config-view.ts";
 import type { Cancel, Clock } from "../contracts/ports.ts";
 import type { ViewChange, ViewSnapshot, ViewState } from "../contracts/view.ts";
 import { ChangeQueue, coalesce } from "./coalesce.ts";
+import { packView } from "./pack.ts";
 import { applyChange } from "./reduce.ts";
 
 /** A page, as the hub sees it. */
@@ -70,6 +72,8 @@ export class ViewHub {
   readonly #ring: Batch[] = [];
   #ringItems = 0;
   #sequence = 0;
+  /** H6 */
+  #text: string | undefined;
   #tick: Cancel | undefined;
   #looked: Cancel | undefined;
   #closed = false;
@@ -86,22 +90,28 @@ export class ViewHub {
     return this.#clients.size;
   }
 
+  /** Changes that are kept beside the state: for pages that come back, and for the next batch. H3 */
+  get kept(): { readonly ring: number; readonly queue: number } {
+    return { ring: this.#ringItems, queue: this.#queue.size };
+  }
+
   /** Applies changes, and tells the pages of them in the next batch. */
   take(changes: Iterable<ViewChange>): void {
+    this.#text = undefined; // H6
     for (const change of changes) {
       applyChange(this.#options.state, change);
       this.#queue.push(change);
+      // More came at once than is kept: it is no news any more, and who waits gets the whole state. H3
+      if (this.#queue.size > this.#options.config.ringItemsMax) this.#forget();
     }
-    // Nobody waits: what is new need not be kept as news.
-    if (this.#clients.size === 0 && this.#queue.size > this.#options.config.ringItemsMax) this.#forget();
     this.#schedule();
   }
 
   /** The whole state, as a page gets it that comes now. H1: with it, nothing of what waits for the next batch is new. */
   snapshot(cause: ViewSnapshot["cause"] = "new"): { readonly id: string; readonly data: string } {
     this.#flush();
-    const snapshot: ViewSnapshot = { state: this.#options.state, cause };
-    return { id: this.#id(), data: JSON.stringify(snapshot) };
+    this.#text ??= JSON.stringify(packView(this.#options.state));
+    return { id: this.#id(), data: `{"state":${this.#text},"cause":${JSON.stringify(cause)}}` };
   }
 
   /** A page looks on from now; with the id of the last event that it got it goes on from there where that is known. */

@@ -30,7 +30,7 @@ export const viewSubjects = [
 ] as const satisfies readonly SubjectName[];
 export type ViewSubject = (typeof viewSubjects)[number];
 
-const isViewSubject = (subject: string): subject is ViewSubject => (viewSubjects as readonly string[]).includes(subject);
+export const isViewSubject = (subject: string): subject is ViewSubject => (viewSubjects as readonly string[]).includes(subject);
 
 /** Of the event log: its last line when it reached its bound. */
 const cutSubject = "log.cut";
@@ -118,9 +118,13 @@ const aboutOf = ({
   return { seedId, target, about: cutText(seedId ?? target ?? site ?? limit ?? command.runId ?? "") };
 };
 
+type ToldReceipt = Extract<Told["receipt"], { kind: ViewCommand["state"] }>;
+const isTold = (receipt: Told["receipt"]): receipt is ToldReceipt =>
+  ["accepted", "done", "held", "queued", "refused"].includes(receipt.kind);
+
 const readCommand = (told: Told, place: EventPlace, memoryOf: (runId: string) => RunMemory): ViewChange[] => {
   const { command, receipt, sender, role } = told;
-  if (receipt.kind !== "accepted" && receipt.kind !== "done" && receipt.kind !== "held" && receipt.kind !== "refused") return [];
+  if (!isTold(receipt)) return [];
   const runId = "runId" in receipt ? receipt.runId : orNull(command.runId);
   const shown: ViewCommand = {
     requestId: command.requestId,
@@ -282,6 +286,16 @@ export class ViewReader {
     if (parsed.success) return this.changesOf(subject, parsed.data as PayloadOf<typeof subject>, place);
     this.#unreadable += 1;
     return [this.#count()];
+  }
+
+  /** Whether the event of this id is among the last that were read. */
+  hasRead(id: string): boolean {
+    return this.#recent.has(id);
+  }
+
+  /** Whether anything of the run was read. */
+  knows(runId: string): boolean {
+    return this.#memories.has(runId);
   }
 
   /** An event that could not be read at all. */

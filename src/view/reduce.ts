@@ -73,18 +73,44 @@ const siteIn = (seedId: string): string => seedId.replace(/^seed:/, "").replace(
 
 const inTrial = (trial: ViewTrial): boolean => trial.outcome === null;
 
+/** Places of the seeds' edges; made anew for another list. */
+const edgePlaces = new WeakMap<ViewRun["edges"], { readonly places: Map<string, number>; length: number }>();
+
+const edgePlacesOf = (edges: ViewRun["edges"]): { readonly places: Map<string, number>; length: number } => {
+  const known = edgePlaces.get(edges);
+  if (known !== undefined && known.length === edges.length) return known;
+  const places = new Map(edges.flatMap(({ seedId }, place) => (seedId === null ? [] : [[seedId, place] as const])));
+  const made = { places, length: edges.length };
+  edgePlaces.set(edges, made);
+  return made;
+};
+
+/** The last edge takes the place of the one that goes: a seed's edges stand behind the host's own, so that it is a seed's too. */
+const dropEdge = (edges: ViewRun["edges"], known: ReturnType<typeof edgePlacesOf>, seedId: string, place: number): void => {
+  const last = edges.pop();
+  known.places.delete(seedId);
+  known.length = edges.length;
+  if (last === undefined || last.seedId === seedId) return;
+  edges[place] = last;
+  if (last.seedId !== null) known.places.set(last.seedId, place);
+};
+
 /** The seed's own edge, as its trial stands. */
 const drawEdge = (run: ViewRun, { seedId, trial }: ViewSeed): void => {
-  const place = run.edges.findIndex((edge) => edge.seedId === seedId);
+  const known = edgePlacesOf(run.edges);
+  const place = known.places.get(seedId) ?? -1;
   const shown = trial !== null && (inTrial(trial) || trial.outcome === "FOSSILIZED") ? trial : null;
   if (shown === null || shown.fromSite === null || shown.toSite === null) {
-    if (place >= 0) run.edges.splice(place, 1);
+    if (place >= 0) dropEdge(run.edges, known, seedId, place);
     return;
   }
   const kind = shown.prune !== null ? "pruning" : shown.outcome === "FOSSILIZED" ? "graft" : "trial";
   const edge = { kind, from: shown.fromSite, to: shown.toSite, seedId } as const;
   if (place >= 0) run.edges[place] = edge;
-  else run.edges.push(edge);
+  else {
+    known.places.set(seedId, run.edges.push(edge) - 1);
+    known.length = run.edges.length;
+  }
 };
 
 const setHost = (run: ViewRun, host: ViewHost, seeds: readonly (readonly [string, string])[]): void => {
@@ -282,6 +308,9 @@ const apply = (state: ViewState, change: ViewChange): void => {
       if (letter !== undefined) state.deadLetters[place] = { ...letter, state: change.state };
       return;
     }
+    case "nodeTold":
+      state.nodeTold = true;
+      return;
     case "count":
       state.atMs = Math.max(state.atMs, change.atMs);
       state.events = change.events;
@@ -313,6 +342,7 @@ const slices: Readonly<Record<ViewChange["k"], readonly ViewSlice[]>> = {
   supervision: ["actors"],
   letter: ["deadLetters"],
   letterState: ["deadLetters"],
+  nodeTold: ["actors", "breakers", "deadLetters"],
   count: ["clock"],
 };
 

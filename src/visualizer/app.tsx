@@ -14,6 +14,7 @@ import { Notices } from "./parts/notices.tsx";
 import { Actors } from "./views/actors/actors.tsx";
 import { Confirmation } from "./views/control/command-button.tsx";
 import { Control } from "./views/control/control.tsx";
+import { Germination } from "./views/control/germination.tsx";
 import { Decisions } from "./views/decisions/decisions.tsx";
 import { Help, helpIsOpen } from "./views/help.tsx";
 import { Overview } from "./views/overview/overview.tsx";
@@ -233,6 +234,7 @@ export const App = () => {
       <Notices />
       <Help />
       <Confirmation />
+      <Germination />
       <div class="unseen" aria-live="polite">
         {announcement.value}
       </div>

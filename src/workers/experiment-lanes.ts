@@ -24,27 +24,29 @@ export interface ExperimentLanes<Job, Outcome> {
 
 /** @param count Threads, at least 1. */
 export const createExperimentLanes = <Job, Outcome>(count: number): ExperimentLanes<Job, Outcome> => {
-  const { pool, run, quiesce } = openPool({
-    ...entry("experiment"),
-    minThreads: count,
-    maxThreads: count,
-    idleTimeout: Number.POSITIVE_INFINITY,
-  });
   const stop = new SharedArrayBuffer(4);
   const raise = (): void => {
     Atomics.store(new Int32Array(stop), 0, 1); // X1
   };
+  const pool = openPool(
+    {
+      ...entry("experiment"),
+      minThreads: count,
+      maxThreads: count,
+      idleTimeout: Number.POSITIVE_INFINITY,
+    },
+    () => {
+      raise();
+      return () => undefined;
+    },
+  );
   return {
     count,
     run: async (job) => {
-      const reply = await run({ job, stop } satisfies ExperimentTask<Job>, {});
+      const reply = await pool.run({ job, stop } satisfies ExperimentTask<Job>);
       return reply.kind === "lost" ? reply : settle(reply.value);
     },
     stop: raise,
-    destroy: async () => {
-      raise();
-      await quiesce("the lanes are closed"); // X2
-      await pool.destroy();
-    },
+    destroy: () => pool.destroy("the lanes are closed"), // X2
   };
 };

@@ -12,34 +12,33 @@ import type { CompiledKernel, ForgeLane, LaneOutcome, TrainingLane } from "./lan
 import { entry, openPool, settle } from "./pool.ts";
 import { closeTwin } from "./twin-control.ts";
 import type { TwinThread } from "./twin-thread.ts";
-import type { ForgeTask, TrainingTask, TwinSeat } from "./wire.ts";
+import type { ForgeTask, ForgeWork, TrainingTask, TwinSeat } from "./wire.ts";
 
 /** @param twins A second lane for the twins of contests, the training lane's own from now on: it is destroyed with it. */
 export const createTrainingLane = (twins?: TwinThread): TrainingLane => {
-  const {
-    pool,
-    run: runTask,
-    quiesce,
-  } = openPool({
-    ...entry("training"),
-    minThreads: 1,
-    maxThreads: 1,
-    idleTimeout: Number.POSITIVE_INFINITY,
-  });
   /** Runs that were opened, each with the table whose flag stops its window, and its seat in the second lane. */
   const opened = new Map<string, { readonly table: SeedStateTable; readonly seat: TwinSeat | undefined }>();
   const listeners = new Set<(progress: LaneProgress) => void>();
-  /** A thread that is ended amid a step of a native engine takes the process with it, so its window is stopped first. */
-  const stopWork = async (reason: string): Promise<void> => {
+  const stopWork = (): (() => void) => {
     const tables = [...opened.values()].map(({ table }) => ({ table, before: table.stopRequested }));
     for (const { table } of tables) table.stopRequested = true;
-    await quiesce(reason);
-    // Nothing runs any more; whoever opens the run again with the same table did not ask to stop.
-    for (const { table, before } of tables) table.stopRequested = before;
+    return () => {
+      // Whoever opens the run again with the same table did not ask to stop.
+      for (const { table, before } of tables) table.stopRequested = before;
+    };
   };
+  const pool = openPool(
+    {
+      ...entry("training"),
+      minThreads: 1,
+      maxThreads: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+    },
+    stopWork,
+  );
 
   const run = async <T>(task: TrainingTask, transferList: MessagePort[] = []): Promise<LaneOutcome<T>> => {
-    const outcome = await runTask(task, { transferList });
+    const outcome = await pool.run(task, { transferList });
     return outcome.kind === "lost" ? outcome : settle(outcome.value);
   };
 
@@ -88,13 +87,9 @@ export const createTrainingLane = (twins?: TwinThread): TrainingLane => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    abort: async () => {
-      await stopWork("it was given up");
-      await Promise.all(pool.threads.map((thread) => thread.terminate()));
-    },
+    abort: () => pool.renew("it was given up"),
     destroy: async () => {
-      await stopWork("it is closed");
-      await pool.destroy();
+      await pool.destroy("it is closed");
       await twins?.destroy();
     },
   };
@@ -110,32 +105,33 @@ export interface ForgeLaneOptions {
 
 export const forgeDefaults: ForgeLaneOptions = { threads: 1, niceIncrement: 10, heapMbMax: 1024 };
 
+/** A thread may be inside a native engine, so it is never ended amid its work: the work is told to stop, and nobody waits for that. */
 export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): ForgeLane => {
-  const { pool, run, quiesce } = openPool({
-    ...entry("forge"),
-    minThreads: options.threads,
-    maxThreads: options.threads,
-    idleTimeout: Number.POSITIVE_INFINITY,
-    niceIncrement: options.niceIncrement,
-    resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax },
-  });
-  const perform = async <T>(task: ForgeTask, signal?: AbortSignal): Promise<LaneOutcome<T>> => {
-    signal?.throwIfAborted();
-    const outcome = await run(task, signal === undefined ? {} : { signal });
-    if (outcome.kind === "done") return settle(outcome.value);
-    signal?.throwIfAborted();
-    return outcome;
-  };
-  /** The words that end the measurements under way. */
+  /** The words that end the work under way. */
   const stops = new Set<Int32Array>();
-  /** A measurement runs a native engine, so its thread is never ended amid it: it is told to stop, and nobody waits for that. */
-  const measure: ForgeLane["characterize"] = async (artifact, host, config, signal) => {
+  const pool = openPool(
+    {
+      ...entry("forge"),
+      minThreads: options.threads,
+      maxThreads: options.threads,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      niceIncrement: options.niceIncrement,
+      resourceLimits: { maxOldGenerationSizeMb: options.heapMbMax },
+    },
+    () => {
+      for (const word of stops) Atomics.store(word, 0, 1);
+      return () => undefined;
+    },
+  );
+  const perform = async <T>(task: ForgeWork, signal?: AbortSignal): Promise<LaneOutcome<T>> => {
     signal?.throwIfAborted();
     const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const word = new Int32Array(stop);
     stops.add(word);
-    const work = perform<KernelCharacterization>({ kind: "characterize", artifact, host, config, stop });
-    const ended = work.finally(() => stops.delete(word));
+    const ended = pool
+      .run({ ...task, stop } satisfies ForgeTask)
+      .then((outcome) => (outcome.kind === "done" ? settle<T>(outcome.value) : outcome))
+      .finally(() => stops.delete(word));
     if (signal === undefined) return ended;
     return new Promise((resolve, reject) => {
       const abort = (): void => {
@@ -148,12 +144,9 @@ export const createForgeLane = (options: ForgeLaneOptions = forgeDefaults): Forg
   };
   return {
     compile: (key, host, signal) => perform<CompiledKernel>({ kind: "compile", key, host }, signal),
-    characterize: measure,
+    characterize: (artifact, host, config, signal) =>
+      perform<KernelCharacterization>({ kind: "characterize", artifact, host, config }, signal),
     warm: (engine) => perform({ kind: "warm", engine }),
-    destroy: async () => {
-      for (const word of stops) Atomics.store(word, 0, 1);
-      await quiesce("it is closed");
-      await pool.destroy();
-    },
+    destroy: () => pool.destroy("it is closed"),
   };
 };

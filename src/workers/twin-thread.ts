@@ -8,14 +8,22 @@
 import type { MessagePort } from "node:worker_threads";
 import { MessageChannel } from "node:worker_threads";
 import { describeError } from "../contracts/errors.ts";
-import type { OpenRequest } from "./lane.ts";
+import type { LaneOutcome, OpenRequest } from "./lane.ts";
 import { entry, openPool, settle } from "./pool.ts";
 import { closeTwin, twinControlBytes } from "./twin-control.ts";
 import type { TwinSeat, TwinThreadTask } from "./wire.ts";
 
+export interface Seated {
+  readonly seat: TwinSeat;
+  /** Resolves when its engine is loaded, or cannot be. */
+  readonly ready: Promise<void>;
+  /** How it ended: `lost` when the thread died or the seat failed. */
+  readonly left: Promise<LaneOutcome<void>>;
+}
+
 export interface TwinThread {
-  /** A seat for one session; undefined when all are taken, or the thread died. `ready` resolves when its engine is loaded, or cannot be. */
-  seat(request: OpenRequest): { readonly seat: TwinSeat; readonly ready: Promise<void> } | undefined;
+  /** A seat for one session; undefined when all are taken, or the thread died. */
+  seat(request: OpenRequest): Seated | undefined;
   destroy(): Promise<void>;
 }
 
@@ -26,28 +34,37 @@ export interface TwinThreadOptions {
 }
 
 export const createTwinThread = ({ onLost, seatsMax = 16 }: TwinThreadOptions): TwinThread => {
-  const { pool, run, quiesce } = openPool({
-    ...entry("twin"),
-    minThreads: 1,
-    maxThreads: 1,
-    // A seat waits for messages, so that one thread holds many; another task is its engine's.
-    concurrentTasksPerWorker: 2 * seatsMax,
-    idleTimeout: Number.POSITIVE_INFINITY,
-  });
   const seats = new Set<TwinSeat>();
+  const pool = openPool(
+    {
+      ...entry("twin"),
+      minThreads: 1,
+      maxThreads: 1,
+      // A seat waits for messages, so that one thread holds many; another task is its engine's.
+      concurrentTasksPerWorker: 2 * seatsMax,
+      idleTimeout: Number.POSITIVE_INFINITY,
+    },
+    () => {
+      for (const { control } of seats) closeTwin(control);
+      return () => undefined;
+    },
+  );
   let closing = false;
   let died = false;
 
   /** T2 */
-  const perform = async (task: TwinThreadTask, transferList: MessagePort[]): Promise<void> => {
+  const perform = async (task: TwinThreadTask, transferList: MessagePort[]): Promise<LaneOutcome<void>> => {
     try {
-      const outcome = await run(task, { transferList });
+      const outcome = await pool.run(task, { transferList });
       const told = outcome.kind === "done" ? settle<void>(outcome.value) : outcome;
-      if (told.kind === "done" || closing) return;
+      if (told.kind === "done" || closing) return { kind: "done", value: undefined };
       died = true;
       onLost(told.reason);
+      return told;
     } catch (error) {
-      onLost(describeError(error));
+      const reason = describeError(error);
+      onLost(reason);
+      return { kind: "lost", reason };
     }
   };
 
@@ -59,20 +76,18 @@ export const createTwinThread = ({ onLost, seatsMax = 16 }: TwinThreadOptions): 
       seats.add(seat);
       const { seeds, buffer } = table;
       const serve: TwinThreadTask = { kind: "serve", spec, dataset, seeds, table: buffer, control: seat.control, port: twin };
-      void perform(serve, [twin]).finally(() => {
+      const left = perform(serve, [twin]).finally(() => {
         closeTwin(seat.control);
         seats.delete(seat);
       });
       const prepare: TwinThreadTask = { kind: "prepare", engine: spec.engine, threads: spec.threads };
       // That it could not be loaded is told by the seat's task.
-      const ready = run(prepare, {}).then(() => undefined);
-      return { seat, ready };
+      const ready = pool.run(prepare).then(() => undefined);
+      return { seat, ready, left };
     },
     destroy: async () => {
       closing = true;
-      for (const { control } of seats) closeTwin(control);
-      await quiesce("it is closed"); // T3
-      await pool.destroy();
+      await pool.destroy("it is closed"); // T3
     },
   };
 };

@@ -63,17 +63,20 @@ export type TrainingTask =
   | { readonly kind: "restore"; readonly runId: string; readonly snapshot: SessionSnapshot; readonly kernels: KernelArtifacts }
   | { readonly kind: "status" | "host" | "snapshot" | "test" | "close"; readonly runId: string };
 
-export type ForgeTask =
+export type ForgeWork =
   | { readonly kind: "compile"; readonly key: KernelKey; readonly host: Host }
   | {
       readonly kind: "characterize";
       readonly artifact: CompiledKernelArtifact;
       readonly host: Host;
       readonly config: ValidationConfig;
-      /** One 32-bit word: set, the measurement ends after the step that is under way. */
-      readonly stop: SharedArrayBuffer;
     }
   | { readonly kind: "warm"; readonly engine: KernelKey["engine"] };
+
+export type ForgeTask = ForgeWork & {
+  /** One 32-bit word: set, the work ends after the program or the step that is under way. */
+  readonly stop: SharedArrayBuffer;
+};
 
 export const toWireError = (error: unknown): WireError =>
   error instanceof EsperError

@@ -17,7 +17,7 @@ import type { Sent } from "./control.ts";
 import { createActorWorld, gate as door } from "./support.ts";
 
 /** The Gate, and everybody behind it played by the test. */
-const start = async (review?: () => Promise<unknown>) => {
+const start = async (review?: () => Promise<unknown>, reviewsAtOnceMax = 1) => {
   const world = createActorWorld(2_000);
   const database = temporaryDatabase();
   const ledger = testLedger(database);
@@ -30,10 +30,14 @@ const start = async (review?: () => Promise<unknown>) => {
     requestTimeoutMs: 5_000,
   });
   const warden = await world.as("warden");
-  await warden.respond("control.warden.reviews", async (asked): Promise<WardenVerdict> => {
-    await review?.();
-    return { kind: "pass", admitted: { by: asked.by, command: asked.command } };
-  });
+  await warden.respond(
+    "control.warden.reviews",
+    async (asked): Promise<WardenVerdict> => {
+      await review?.();
+      return { kind: "pass", admitted: { by: asked.by, command: asked.command } };
+    },
+    { atOnceMax: reviewsAtOnceMax },
+  );
   const answered: string[] = [];
   for (const [who, subject] of [
     ["kasmina", "control.kasmina.admitted"],
@@ -101,6 +105,46 @@ describe("D7 what the Gate refuses", () => {
     expect(full).toBe(1024);
     expect(tally.take()).toHaveLength(1024);
     expect(tally.take()).toEqual([]);
+  });
+});
+
+describe("D8 changes", () => {
+  it("go on in the order in which they came, and none waits for the one before it", async () => {
+    const closed = door();
+    const { broker, clock, answered } = await start(() => closed.passed, 64);
+    const operator = await broker.connect("operator");
+    const names = Array.from({ length: 9 }, (_, n) => `s${n}`);
+    const asked = names.map((requestId, n) =>
+      operator.request("control.kasmina.commands", { kind: n % 2 === 0 ? "stop" : "rollback", requestId }, { timeoutMs: 60_000 }),
+    );
+    await clock.advance(10);
+    expect(answered).toEqual([]);
+    closed.open();
+    await clock.advance(10);
+    await Promise.all(asked);
+    expect(answered.map((each) => each.split(" ")[0])).toEqual(names.map((_, n) => (n % 2 === 0 ? "stop" : "rollback")));
+  });
+
+  it("of one request id wait for the first: one goes on, all get its receipt, and another command under the id is refused", async () => {
+    const closed = door();
+    let reviews = 0;
+    const { broker, clock } = await start(() => {
+      reviews += 1;
+      return closed.passed;
+    }, 64);
+    const operator = await broker.connect("operator");
+    const load = { kind: "kernel_status", requestId: "k", hash: "a".repeat(64), status: "withdrawn" } as Sent;
+    const ask = (command: Sent) => operator.request("control.kasmina.commands", command, { timeoutMs: 60_000 });
+    const same = Array.from({ length: 20 }, () => ask(load));
+    const other = ask({ kind: "pause", requestId: "k" });
+    await clock.advance(10);
+    closed.open();
+    await clock.advance(100);
+    const receipts = (await Promise.all(same)).map((outcome) => (outcome.kind === "reply" ? outcome.value : outcome));
+    for (const receipt of receipts) expect(receipt).toEqual(receipts[0]);
+    expect(receipts[0]).toMatchObject({ kind: "done", requestId: "k" });
+    expect(await other).toMatchObject({ value: { kind: "refused", code: "request_id_used" } });
+    expect(reviews).toBe(1);
   });
 });
 

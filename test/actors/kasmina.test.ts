@@ -1,22 +1,24 @@
 /** Kasmina with a real store: she takes no kernel without its characterisation, asks the operator on a split, and takes orders. */
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { startKasmina } from "../../src/actors/kasmina.ts";
 import type { OrderPorts } from "../../src/actors/orders.ts";
 import type { KernelTags } from "../../src/contracts/characterization.ts";
 import type { BoundaryReply, EpochPlan, EpochResult } from "../../src/contracts/plan.ts";
 import type { InputOf } from "../../src/contracts/subjects.ts";
+import { openDatabaseReader, text } from "../../src/store/database.ts";
 import { hashJson } from "../../src/store/json.ts";
 import { entryOfRow, readLedgerRows } from "../../src/store/ledger-rows.ts";
+import { migrations } from "../../src/store/migrations.ts";
 import { createRunStore } from "../../src/store/sqlite-run-store.ts";
 import { characterized, host, kernelFailed, laneResult, measurements, runId, setup, split } from "../machines/fixtures.ts";
-import { temporaryDatabase, testLedger } from "../store/support.ts";
+import { temporaryDatabase, temporaryFolder, testLedger } from "../store/support.ts";
 import { authority, orders } from "../support/forge.ts";
 import { idleLane, runContextOf } from "./run.ts";
 import { createActorWorld } from "./support.ts";
 
-const start = async (terms: Partial<OrderPorts["terms"]> = {}) => {
+const start = async (terms: Partial<OrderPorts["terms"]> = {}, database = temporaryDatabase()) => {
   const world = createActorWorld();
-  const database = temporaryDatabase();
   const ledger = testLedger(database);
   const runs = createRunStore({ database, ledger, idempotencyMs: 1e6, outboxMessagesMax: 1000, boundariesMax: 64 });
   const run = runContextOf(idleLane);
@@ -88,7 +90,7 @@ const start = async (terms: Partial<OrderPorts["terms"]> = {}) => {
     for (let window = 0; window < 12 && ways().at(-1) !== state; window++) await next();
     expect(ways().at(-1)).toBe(state);
   };
-  return { ...world, database, child, begin, runs, next, command, compiled, measured, ways, reach };
+  return { ...world, database, child, begin, runs, gate, next, command, compiled, measured, ways, reach };
 };
 
 describe("K5 a kernel and its characterisation", () => {
@@ -276,6 +278,59 @@ describe("orders", () => {
       to: "ROLLED_BACK",
       reason: expect.stringMatching(/^kernel_failed at step/),
     });
+  });
+});
+
+describe("K1 what commands change", () => {
+  it("is on the disk before they are answered, and many share one wait for it", async () => {
+    const turns: (() => void)[] = [];
+    const file = join(temporaryFolder(), "esper.db");
+    const { clock, gate, next, runs } = await start({}, temporaryDatabase(file, { nextTurn: (work) => void turns.push(work) }));
+    await next();
+    const reader = openDatabaseReader({ file, migrations, busyTimeoutMs: 20 });
+    const stored = (): string[] => {
+      reader.refresh();
+      return reader
+        .prepare("SELECT request_id FROM commands ORDER BY id")
+        .all()
+        .map((row) => text(row, "request_id"));
+    };
+    const by = { principal: "operator", role: "operator", transport: "nats" } as const;
+    const answers: string[] = [];
+    const asked = ["h2", "h3"].map(async (target) => {
+      const command = { kind: "pin", requestId: `pin-${target}`, target } as const;
+      const outcome = await gate.request("control.kasmina.admitted", { by, command });
+      answers.push(outcome.kind === "reply" ? `${outcome.value.requestId} ${outcome.value.kind}` : outcome.kind);
+    });
+    await clock.advance(10);
+    expect(runs.findReceipt("pin-h3", clock.nowMs())).toBeDefined();
+    expect([answers, stored(), turns.length]).toEqual([[], [], 1]);
+    for (const work of turns.splice(0)) work();
+    await clock.advance(10);
+    await Promise.all(asked);
+    expect(answers).toEqual(["pin-h2 accepted", "pin-h3 accepted"]);
+    expect(stored()).toEqual(["pin-h2", "pin-h3"]);
+    reader.close();
+  });
+
+  it("is nobody's when the disk refuses it: Kasmina ends, and the next one knows nothing of it", async () => {
+    const turns: (() => void)[] = [];
+    const database = temporaryDatabase(undefined, { nextTurn: (work) => void turns.push(work) });
+    const { clock, gate, next, child, runs } = await start({}, database);
+    await next();
+    const by = { principal: "operator", role: "operator", transport: "nats" } as const;
+    const asked = gate.request("control.kasmina.admitted", { by, command: { kind: "pin", requestId: "p", target: "h2" } });
+    await clock.advance(10);
+    database.grouped(() =>
+      database.beforeCommit(() => {
+        throw new Error("the disk is full");
+      }),
+    );
+    for (const work of turns.splice(0)) work();
+    expect(await child.exited).toMatchObject({ kind: "crash", error: { message: "the disk is full" } });
+    await clock.advance(10);
+    expect((await asked).kind).not.toBe("reply");
+    expect(runs.findReceipt("p", clock.nowMs())).toBeUndefined();
   });
 });
 

@@ -47,6 +47,6 @@ const dying = {
     runs.markSent(ids, nowMs);
   },
 };
-await createOutbox(bus, dying, () => clock.nowMs(), silentLog).flush();
+await createOutbox(bus, dying, clock, silentLog).flush();
 await bus.close();
 database.close();

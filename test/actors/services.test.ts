@@ -306,7 +306,7 @@ describe("the outbox", () => {
     const ledger = testLedger(database);
     const runs = createRunStore({ database, ledger, idempotencyMs: 1000, outboxMessagesMax: 1000, boundariesMax: 4 });
     const bus = await world.as("kasmina");
-    return { ...world, runs, bus, outbox: createOutbox(bus, runs, () => world.clock.nowMs(), silentLog) };
+    return { ...world, runs, bus, outbox: createOutbox(bus, runs, world.clock, silentLog) };
   };
   const message = (n: number) => ({ subject: "innovation.field_reports", payload: fieldReport("r-1", `report ${n}`) });
 
@@ -326,7 +326,7 @@ describe("the outbox", () => {
     await bus.close();
     await outbox.flush();
     expect(runs.pendingOutbox(10)).toHaveLength(2);
-    await createOutbox(await ports.connect("kasmina"), runs, () => clock.nowMs(), silentLog).flush();
+    await createOutbox(await ports.connect("kasmina"), runs, clock, silentLog).flush();
     expect(sent("innovation.field_reports").map(({ reason }) => reason)).toEqual(["report 1", "report 2"]);
   });
 
@@ -339,7 +339,7 @@ describe("the outbox", () => {
       if (attempts === 1) await passed;
       return { kind: "failed", reason: "the stream is full" };
     };
-    const outbox = createOutbox({ ...bus, publish }, runs, () => clock.nowMs(), silentLog);
+    const outbox = createOutbox({ ...bus, publish }, runs, clock, silentLog);
     runs.enqueue([message(1)]);
     const first = outbox.flush();
     await clock.flush();
@@ -349,6 +349,44 @@ describe("the outbox", () => {
     expect(attempts).toBe(2);
     await outbox.flush();
     expect(attempts).toBe(3);
+  });
+
+  it("B1 what a lost stream made wait again goes out before what is newer, though a batch was under way", async () => {
+    const { runs, bus, clock, sent } = await start();
+    runs.enqueue([message(1)]);
+    await createOutbox(bus, runs, clock, silentLog).flush();
+    runs.enqueue([message(2), message(3)]);
+    let lose = true;
+    const publish: typeof bus.publish = async (subject, payload, options) => {
+      const outcome = await bus.publish(subject, payload, { ...options, messageId: `${options?.messageId} ${lose}` });
+      // While the second is on its way.
+      if (lose) runs.sendAgain({ subjects: ["innovation.field_reports"], nowMs: clock.nowMs() });
+      lose = false;
+      return outcome;
+    };
+    await createOutbox({ ...bus, publish }, runs, clock, silentLog).flush();
+    expect(sent("innovation.field_reports").map(({ reason }) => reason)).toEqual([1, 2, 1, 2, 3].map((n) => `report ${n}`));
+    expect(runs.pendingOutbox(10)).toEqual([]);
+  });
+
+  it("B2 B3 it does not wait for a stream that is gone, and tries again by itself until it is told to end", async () => {
+    const { runs, bus, clock, sent } = await start();
+    let away = true;
+    const options: unknown[] = [];
+    const publish: typeof bus.publish = async (subject, payload, send) => {
+      options.push(send?.atOnce);
+      return away ? { kind: "failed", reason: "no stream keeps it" } : bus.publish(subject, payload, send);
+    };
+    const outbox = createOutbox({ ...bus, publish }, runs, clock, silentLog);
+    const end = outbox.keepSending();
+    runs.enqueue([message(1)]);
+    await clock.advance(2_000);
+    expect([options, runs.pendingOutbox(10).length]).toEqual([[true], 1]);
+    away = false;
+    await clock.advance(2_000);
+    expect([sent("innovation.field_reports").length, runs.pendingOutbox(10)]).toEqual([1, []]);
+    end();
+    expect(clock.pending()).toBe(0);
   });
 
   it("messages of two databases that share a number are two messages; the same one again is one", async () => {
@@ -365,7 +403,7 @@ describe("the outbox", () => {
         boundariesMax: 4,
       });
       runs.enqueue([message(n)]);
-      await createOutbox(first.bus, runs, () => 1, silentLog).flush();
+      await createOutbox(first.bus, runs, first.clock, silentLog).flush();
       expect(runs.pendingOutbox(1)).toEqual([]);
     };
     await send(2);

@@ -9,7 +9,7 @@ import { benchForge, forgeTable } from "../../bench/forge.ts";
 import { benchGrowth, growthTable } from "../../bench/growth.ts";
 import { suites } from "../../bench/growth-suites.ts";
 import { benchLedger, ledgerTable } from "../../bench/ledger.ts";
-import { withPart } from "../../bench/results-file.ts";
+import { withPart, withSections } from "../../bench/results-file.ts";
 
 const finite = (values: readonly number[]): void => {
   for (const value of values) expect(Number.isFinite(value)).toBe(true);
@@ -94,5 +94,15 @@ describe("the benches, short", () => {
     const both = withPart(first, "b", "two");
     expect(withPart(both, "a", "three")).toBe(both.replace("one", "three"));
     expect(both).toContain("<!-- b: begin -->\n\ntwo\n\n<!-- b: end -->");
+  });
+});
+
+describe("a bench that ran alone", () => {
+  it("writes its own sections, in their places, and leaves the others", () => {
+    const before = "head\n\n## one\n\nold 1\n\n### part of one\n\n## two\n\nold 2";
+    expect(withSections(before, ["## two\n\nnew 2\n", "## three\n\nnew 3\n"])).toBe(
+      "head\n\n## one\n\nold 1\n\n### part of one\n\n## two\n\nnew 2\n\n## three\n\nnew 3",
+    );
+    expect(withSections("head", ["## one\n\nnew"])).toBe("head\n\n## one\n\nnew");
   });
 });

@@ -1,5 +1,6 @@
 /** `esper ctl` for every kind, the tables with --watch, and completion, on a real bus with a stand-in Gate. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -16,6 +17,10 @@ import { silentLog } from "../../src/contracts/ports.ts";
 import { commandKinds } from "../../src/contracts/roles.ts";
 import { calibration } from "../../src/policy/calibration.ts";
 import { createSystemClock, createSystemEntropy } from "../../src/ports/system.ts";
+import { openDatabase } from "../../src/store/database.ts";
+import { nodeFileSystem } from "../../src/store/file-system.ts";
+import { migrations } from "../../src/store/migrations.ts";
+import { blueprint, testArtifacts } from "../store/support.ts";
 import { createTestContext } from "./context.ts";
 import { report } from "./samples.ts";
 
@@ -56,7 +61,12 @@ const answer = (command: KasminaControlCommand): CommandReceipt => {
     case "kernels":
       return { kind, requestId, kernels: [] };
     case "escalations":
-      return { kind, requestId, runId, escalations: [] };
+      return {
+        kind,
+        requestId,
+        runId,
+        escalations: [{ seedId: "seed:h3", sinceEpoch: 4, reason: "split", windowsLeft: 2, otherwise: "cull" }],
+      };
     case "budget":
       return { kind, requestId, runId, standing: { limits: { flops: 5 }, used: {}, reserved: {} }, left: { flops: 5 } };
     case "approvals":
@@ -214,6 +224,37 @@ describe("completion", () => {
     expect(await complete("ctl", "cull", "--data-dir", dataDir, "--seed", "seed:")).toEqual(["seed:h2"]);
     expect(await complete()).toContain("ctl");
     expect(await complete("")).not.toContain("__complete");
+  });
+
+  test("of runs, checkpoints and blueprints in the data directory, with and without a node; of open escalations", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "esper-complete-"));
+    for (const place of ["r-1/2", "r-1/10", "r-1/9", "r-2/4"])
+      await mkdir(join(folder, "checkpoints", place), { recursive: true });
+    await mkdir(join(folder, "runs", "r-3"), { recursive: true });
+    expect(await complete("export", "--data-dir", folder, "--run", "")).toEqual(["r-3", "r-1", "r-2"]);
+    expect(await complete("--data-dir", folder, "ctl", "pause", "--run", "r-2")).toEqual(["r-2"]);
+    expect(await complete("--data-dir", folder, "visualize", "r-3")).toEqual(["r-3"]);
+    const at = (place: string) => join(folder, "checkpoints", place);
+    expect(await complete("train", "--data-dir", folder, "--resume", "")).toEqual([at("r-1"), at("r-2")]);
+    expect(await complete("export", "--data-dir", folder, "--checkpoint", at("r-1/"))).toEqual(
+      ["2", "9", "10"].map((n) => at(`r-1/${n}`)),
+    );
+    expect(await complete("--data-dir", folder, "ctl", "start", "--resume", "checkpoints/r-1/1")).toEqual(["checkpoints/r-1/10"]);
+    expect(await complete("--data-dir", folder, "ctl", "germinate", "--blueprint-hash", "")).toEqual([]);
+    const database = openDatabase({ file: join(folder, "esper.db"), migrations, busyTimeoutMs: 1_000 });
+    const { library } = await testArtifacts({ fileSystem: nodeFileSystem, dataDir: folder, database });
+    const { hash } = await library.put({
+      kind: "blueprint",
+      asset: blueprint(),
+      inputs: [],
+      source: "test",
+      producer: "test",
+      createdAtMs: 1_000,
+    });
+    expect(await complete("--data-dir", folder, "ctl", "germinate", "--blueprint-hash", hash.slice(0, 4))).toEqual([hash]);
+    database.close();
+    await rm(folder, { recursive: true });
+    expect(await complete("--data-dir", dataDir, "ctl", "resolve", "--seed", "")).toEqual(["seed:h3"]);
   });
 
   test("without a node there are no ids and no words about it", async () => {

@@ -1,11 +1,12 @@
 /** Ctrl-C in every phase, then resume: the same network, bit for bit, as if nobody had interrupted. */
 import { copyFile, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { LifecycleState } from "../../src/contracts/lifecycle.ts";
 import type { ReportArm } from "../../src/contracts/report.ts";
 import { replaySeeds } from "../../src/store/replay.ts";
 import {
+  endEveryNode,
   hashTensors,
   hostConfig,
   payloadsOf,
@@ -38,6 +39,7 @@ beforeAll(async () => {
   wholeTensors = await lastTensors(whole);
   expect(whole.seeds[0]?.outcome).toBe("FOSSILIZED");
 });
+afterEach(endEveryNode);
 afterAll(() => folder.remove());
 
 const expectSame = async (resumed: ReportArm): Promise<void> => {
@@ -62,20 +64,24 @@ describe("Ctrl-C", () => {
   it.each<{ moments: readonly Moment[] }>([
     { moments: [1, "GERMINATED", "TRAINING", "STABILIZATION", "FINE_TUNING"] },
     { moments: [3, "LOADING", "GRAFTING", "EVALUATING", "FOSSILIZED"] },
-  ])("in $moments, each time resumed, changes nothing", async ({ moments }) => {
-    let resume: string | undefined;
-    for (const moment of moments) {
-      const node = startNode(config(), resume === undefined ? {} : { resume });
-      await reach(node, moment);
-      node.interrupt();
-      const stopped = (await node.done).report.arms[0]!;
-      expect(stopped).toMatchObject({ outcome: "stopped", reason: "interrupted" });
-      if (typeof moment === "string") expect(stopped.seeds[0]?.history.map(({ state }) => state)).toContain(moment);
-      await replaySeeds(await readLog(stopped.eventLog));
-      resume = stopped.checkpoint!;
-    }
-    await expectSame((await startNode(config(), { resume: resume! }).done).report.arms[0]!);
-  });
+  ])(
+    "in $moments, each time resumed, changes nothing",
+    async ({ moments }) => {
+      let resume: string | undefined;
+      for (const moment of moments) {
+        const node = startNode(config(), resume === undefined ? {} : { resume });
+        await reach(node, moment);
+        node.interrupt();
+        const stopped = (await node.done).report.arms[0]!;
+        expect(stopped).toMatchObject({ outcome: "stopped", reason: "interrupted" });
+        if (typeof moment === "string") expect(stopped.seeds[0]?.history.map(({ state }) => state)).toContain(moment);
+        await replaySeeds(await readLog(stopped.eventLog));
+        resume = stopped.checkpoint!;
+      }
+      await expectSame((await startNode(config(), { resume: resume! }).done).report.arms[0]!);
+    },
+    900_000,
+  ); // Six nodes, one after the other.
 
   it("before the first window leaves nothing to resume and says so", async () => {
     const node = startNode(config());

@@ -29,7 +29,7 @@ import { keyRing } from "../../src/store/ledger-signature.ts";
 import { SessionState } from "../../src/workers/session-state.ts";
 
 // Whole nodes on a machine that is busy with other work: slow is no failure, and what hangs is still ended.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 export const silentLog: Log = {
   debug: () => undefined,
@@ -116,6 +116,8 @@ const endNodes = async (nodes: readonly TestNode[]): Promise<void> => {
   for (const node of nodes) killServer(node);
 };
 afterAll(() => endNodes(started));
+/** After each test of a file whose tests share a data directory: one that failed would make the next one's node find it in use. */
+export const endEveryNode = (): Promise<void> => endNodes(started);
 
 export const temporaryFolder = async (): Promise<{ path: string; remove(): Promise<void> }> => {
   const path = await mkdtemp(join(tmpdir(), "esper-e2e-"));

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RecordedChunk, RecordedRun, ViewDelta, ViewRun, ViewSnapshot, ViewState } from "../../src/contracts/view.ts";
 import { replaySeeds } from "../../src/store/replay.ts";
 import { legalCommands } from "../../src/view/legal-commands.ts";
+import { unpackView } from "../../src/view/pack.ts";
 import { applyChanges, emptyView, findRun, findSeed } from "../../src/view/reduce.ts";
 import { readLog, smallConfig, startNode, temporaryFolder } from "./support.ts";
 
@@ -51,7 +52,7 @@ const openPage = async (url: string): Promise<Page> => {
       if (event === undefined || data === undefined) continue;
       page.events.push(event.slice(7));
       const told: unknown = JSON.parse(data.slice(6));
-      if (event === "event: snapshot") page.state = (told as ViewSnapshot).state;
+      if (event === "event: snapshot") page.state = unpackView((told as ViewSnapshot).state);
       if (event === "event: delta" && page.state !== undefined) applyChanges(page.state, (told as ViewDelta).changes);
     }
     wake();

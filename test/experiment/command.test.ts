@@ -42,6 +42,12 @@ const start = (args: readonly string[], seeds = 2) => {
   return { ...under, running };
 };
 
+const performanceOf = async (...args: readonly string[]) => {
+  const under = createTestContext(noNode);
+  const exitCode = await runCommandLine(["performance", ...args], under.context);
+  return { exitCode, out: under.out.text(), err: under.err.text() };
+};
+
 describe("esper experiment", () => {
   test("runs, reports, refuses the same folder, and goes on with --resume", async () => {
     const first = start([]);
@@ -52,6 +58,21 @@ describe("esper experiment", () => {
     expect(readFileSync(join(root, "out", "report.html"), "utf8")).toContain("<h1>tiny</h1>");
     expect(JSON.parse(readFileSync(join(root, "out", "report.json"), "utf8"))).toMatchObject({ jobs: { planned: 2, done: 2 } });
     expect(first.listening()).toBe(0);
+
+    // As a second person sees it.
+    const shown = await performanceOf("--experiment", join(root, "out"), "--json");
+    expect(JSON.parse(shown.out)).toMatchObject({
+      breakers: [
+        { name: "download", calls: 0 },
+        { name: "lane.experiment", state: "CLOSED", calls: 2, succeeded: 2, failed: 0, inFlight: 0, latency: { samples: 2 } },
+      ],
+      queues: [],
+    });
+    expect((await performanceOf("--experiment", join(root, "out"))).out).toMatch(/lane\.experiment\W+CLOSED\W+2\W+0\W+0\W/);
+    expect(await performanceOf("--experiment", root)).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining("found no performance.json in it"),
+    });
 
     const second = start([]);
     expect(await second.running).toBe(2);

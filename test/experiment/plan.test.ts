@@ -117,7 +117,7 @@ describe("the file", () => {
   test("every problem with its line", () => {
     const text = "name: a\nhosts:\n  - name: mlp\narms: [growm]\nlanes: 2\n";
     expect(() => parseExperiment(text, "a.yaml")).toThrow(
-      /2 problems in a\.yaml:.*Unrecognized key.*arms\.0: .*\(line 4\)|2 problems in a\.yaml:.*arms\.0: .*\(line 4\).*Unrecognized key/s,
+      /2 problems in a\.yaml:.*expected known keys alone, got 1 that.*arms\.0: .*\(line 4\)|2 problems in a\.yaml:.*arms\.0: .*\(line 4\).*expected known keys alone, got 1 that/s,
     );
     expect(() => parseExperiment("name: [", "b.yaml")).toThrow(/well-formed YAML.*b\.yaml line/);
   });

@@ -3,12 +3,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCommandLine } from "../../src/cli/program.ts";
+import { ViewConfig } from "../../src/contracts/config-view.ts";
 import { commandKinds, commandRules, personRoles } from "../../src/contracts/roles.ts";
 import { commandRoutes } from "../../src/http/command-routes.ts";
 import { apiVersion, openApiDocument, routeTable } from "../../src/http/openapi.ts";
 import { temporaryFolder } from "../bus/support.ts";
 import { createTestContext } from "../cli/context.ts";
-import { type Door, done, openDoor } from "./support.ts";
+import { clock, type Door, done, openDoor } from "./support.ts";
 
 type Json = { readonly [name: string]: unknown };
 const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null;
@@ -50,7 +51,18 @@ beforeAll(async () => {
   door = await openDoor({
     gate: done,
     onRoute: (method, url) => served.push(`${method} ${url}`),
-    ports: { artifacts: { has: () => false, read: async () => undefined } },
+    ports: {
+      artifacts: { has: () => false, read: async () => undefined },
+      view: {
+        config: ViewConfig.parse({}),
+        streamsMax: 1,
+        clock,
+        signal: new AbortController().signal,
+        live: undefined,
+        recorded: { list: async () => [], events: async () => undefined, checkpoints: async () => undefined },
+        machines: [],
+      },
+    },
   });
 });
 afterAll(() => door.close());
@@ -87,11 +99,42 @@ it("E56–E73 G16 H22–H25 every route of the specification is there", () => {
 });
 
 it("every route that is served is described, and the other way round", () => {
-  // Pages and streams for people are no API.
+  // Pages for people are no API.
   const described = served
-    .filter((route) => !/ \/(docs|view)|^HEAD |^OPTIONS | \/$| \*$/.test(route))
+    .filter((route) => !/ \/docs|^HEAD |^OPTIONS | \/$| \*$/.test(route))
     .map((route) => route.replaceAll(/:(\w+)/g, "{$1}"));
   expect([...new Set(described)].sort()).toEqual([...documented].sort());
+});
+
+describe("a known path with a method that it does not take", () => {
+  const wrong = Object.entries(document.paths).flatMap(([path, methods]) =>
+    (["GET", "POST", "PUT"] as const)
+      .filter((method) => !(method.toLowerCase() in methods))
+      .map((method) => [method, path, Object.keys(methods)] as const),
+  );
+
+  it("is 405, and says in `Allow` and in words which it takes", async () => {
+    expect(wrong.length).toBeGreaterThan(documented.length);
+    for (const [method, path, methods] of wrong) {
+      const answer = await door.ask("admin", method, path.replaceAll(/\{\w+\}/g, "x"), method === "GET" ? undefined : {});
+      const taken = methods.flatMap((each) => (each === "get" ? ["GET", "HEAD"] : [each.toUpperCase()])).sort();
+      expect([answer.statusCode, answer.headers.allow], `${method} ${path}`).toEqual([405, taken.join(", ")]);
+      expect(answer.headers["content-type"]).toContain("application/problem+json");
+      expect(answer.json()).toMatchObject({
+        title: "Method Not Allowed",
+        status: 405,
+        detail: expect.stringContaining(`expected ${taken.join(" or ")} on this path`),
+      });
+    }
+  });
+
+  it("an unknown path stays 404, whatever the method", async () => {
+    for (const path of ["/nothing", "/seeds/x/nothing", "/seedsx", "/SEEDS"])
+      for (const method of ["GET", "POST", "PUT"] as const) {
+        const answer = await door.ask("admin", method, path, method === "GET" ? undefined : {});
+        expect([path, answer.statusCode, answer.headers.allow]).toEqual([path, 404, undefined]);
+      }
+  });
 });
 
 it("every reference resolves, and none leads out of the document", () => {

@@ -152,7 +152,7 @@ describe("what is refused", () => {
     [
       "an unknown model",
       () => wrap({ name: "mlpp" } as never),
-      /wrap: model\.name: expected mlp or .*, found "mlpp", did you mean mlp\?; pass a model's settings/,
+      /wrap: model\.name: expected mlp or .*, found a text of 4 characters, did you mean mlp\?; pass a model's settings/,
     ],
     ["a width that is none", () => wrap({ name: "mlp", widths: [0] }), /wrap: model\.widths\[0\]: expected at least 1, found 0/],
     ["a missing file", () => wrap("/nowhere/model.onnx"), /\/nowhere\/model\.onnx: expected a file/],
@@ -178,7 +178,7 @@ describe("what is refused", () => {
     await expect(open.evaluate({ x: data.x } as never)).rejects.toThrow(/evaluate: expected y beside x, found none/);
     await expect(open.fit(data, { growth: { trigger: { checks: 0 } } })).rejects.toThrow(/fit: morphogenetic\.trigger\.checks/);
     await expect(open.fit({ name: "nothing" } as never)).rejects.toThrow(
-      /data: dataset\.name: expected mnist or .*, found "nothing"; pass \{x, y\}, or the settings of a data set/,
+      /data: dataset\.name: expected mnist or .*, found a text of 7 characters; pass \{x, y\}, or the settings of a data set/,
     );
   });
 

@@ -5,7 +5,7 @@ import { BudgetMovement, moveBudget, noBudget } from "../../src/contracts/ledger
 import { budgetMovements } from "../../src/machines/budget-ledger.ts";
 import { wholeStanding } from "../../src/machines/run-budget.ts";
 import { cull, drive, germinate, type Script } from "./driver.ts";
-import { config, kernelFailed, lossSpike, setup } from "./fixtures.ts";
+import { config, kernelFailed, lossSpike, measurements, setup } from "./fixtures.ts";
 
 /** Follows the movements of a run; the moves of every boundary. */
 const follow = (windows: number, script: Script) => {
@@ -50,6 +50,34 @@ test.each<[string, number, Script]>([
   ["when the kernel fails", 8, { commands: { 0: [germinate] }, windows: { 4: { change: { anomalies: [kernelFailed] } } } }],
   ["when the loss spikes", 8, { commands: { 0: [germinate] }, windows: { 5: { change: { anomalies: [lossSpike] } } } }],
   ["when a limit is set while a trial is open", 9, { commands: { 0: [germinate], 3: [limit] } }],
+  [
+    "when the FLOPs of trials are limited again and again while a contest goes on",
+    12,
+    {
+      commands: {
+        1: [germinate],
+        4: [{ ...limit, requestId: "l4", resource: "flops", max: 190_000 }],
+        8: [{ ...limit, requestId: "l8", resource: "flops", max: 900_000 }],
+        9: [{ ...limit, requestId: "l9", resource: "flops", max: 10 }],
+      },
+      windows: Object.fromEntries(
+        [8, 9, 10, 11].map((window, n) => [
+          window,
+          {
+            change: {
+              kernel: {
+                ...measurements.fine_tuned.failed,
+                grownSteps: 10 * (n + 1),
+                twinSteps: 11 * (n + 1),
+                roundFits: true,
+                roundFlops: 30_000,
+              },
+            },
+          },
+        ]),
+      ),
+    },
+  ],
   [
     "with seconds and device bytes limited",
     9,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type CommandReceipt, type KasminaControlCommand, CommandReceipt as Receipt } from "../../src/contracts/commands.ts";
 import { legalTransitions, lifecycleStates } from "../../src/contracts/lifecycle.ts";
 import { EpochPlan } from "../../src/contracts/plan.ts";
-import { configuredPolicy, type Policy } from "../../src/contracts/policy.ts";
+import { changePolicy, configuredPolicy, type Policy, type PolicyChanges } from "../../src/contracts/policy.ts";
 import { HealthSignal } from "../../src/contracts/telemetry.ts";
 import { askableStates } from "../../src/machines/asked-state.ts";
 import {
@@ -13,8 +13,9 @@ import {
   type KasminaSetup,
   reviveRun,
 } from "../../src/machines/boundary.ts";
-import { cacheCommandsMax, runQueries } from "../../src/machines/kasmina-state.ts";
+import { cacheCommandsMax, type PolicyUpdate, runQueries } from "../../src/machines/kasmina-state.ts";
 import { calibration } from "../../src/policy/calibration.ts";
+import { hashJson } from "../../src/store/json.ts";
 import { drive, germinate } from "./driver.ts";
 import { config, host, runId, setup } from "./fixtures.ts";
 
@@ -214,6 +215,64 @@ describe("a policy", () => {
     expect(answer(waiting, { kind: "policy", requestId: "q" })).toMatchObject({
       inForce: { policy: { name: "careful" } },
       next: { hash: hashOf("1"), sinceEpoch: 1, policy: { name: "strict" } },
+    });
+  });
+
+  describe("B8 changes that wait for one boundary", () => {
+    const hashPolicy = (each: Policy): string => hashJson(each, "policy");
+    /** As Kasmina fills it in, on what is to come when it is accepted. */
+    const update = (requestId: string, before: Policy, set: PolicyChanges): PolicyUpdate => {
+      const changed = changePolicy(before, set);
+      if (changed.kind === "refused") throw new Error(changed.reason);
+      const next = changed.policy;
+      return { kind: "policy_update", requestId, set, policy: next, hash: hashPolicy(next), reason: "x" };
+    };
+    const surer = update("a", policy, { "trigger.confidenceMin": 0.95 });
+    const wider = update("b", surer.policy, { "trigger.gapMin": 0.3 });
+    const veto = (target: string) => ({ kind: "veto", requestId: `v-${target}`, target, reason: "no" }) as const;
+    const policyAfter = (commands: readonly KasminaControlCommand[]) => {
+      const { state, boundaries } = drive(4, { setup: withPolicy, commands: { 2: commands }, hashPolicy });
+      return { inForce: state.policy, trigger: state.setup.config.trigger, refusals: boundaries[2]?.refusals };
+    };
+
+    it("all hold, in the order of acceptance", () => {
+      const { inForce, trigger, refusals } = policyAfter([
+        surer,
+        wider,
+        update("c", wider.policy, { "trigger.confidenceMin": 0.9 }),
+      ]);
+      const wanted = { ...policy.trigger, confidenceMin: 0.9, gapMin: 0.3 };
+      expect([trigger, inForce?.policy.trigger, refusals]).toEqual([wanted, wanted, []]);
+      expect(inForce?.hash).toBe(hashPolicy(inForce!.policy));
+    });
+
+    it("one that is vetoed leaves nothing in those after it, though they were accepted on top of it", () => {
+      const { inForce, trigger, refusals } = policyAfter([surer, wider, veto("a")]);
+      const wanted = { ...policy.trigger, gapMin: 0.3 };
+      expect([trigger, inForce?.policy.trigger]).toEqual([wanted, wanted]);
+      expect(inForce?.hash).toBe(hashPolicy(inForce!.policy));
+      expect(inForce?.hash).not.toBe(wider.hash);
+      expect(refusals?.map(({ requestId, code }) => [requestId, code])).toEqual([["a", "vetoed"]]);
+      expect(policyAfter([surer, veto("a")])).toMatchObject({ inForce: undefined, trigger: withPolicy.config.trigger });
+    });
+
+    it("a policy that is loaded between them is changed by those after it alone", () => {
+      const second = update("b", stricter, { "trigger.gapMin": 0.3 });
+      expect(policyAfter([surer, load, second]).trigger).toEqual({ ...stricter.trigger, gapMin: 0.3 });
+      expect(policyAfter([surer, load, second, veto("p")]).trigger).toEqual({
+        ...policy.trigger,
+        confidenceMin: 0.95,
+        gapMin: 0.3,
+      });
+    });
+
+    it("the run tells what will be; the change alone, without what follows from it, is refused", () => {
+      const waiting = [surer, wider].reduce((state, each) => acceptCommand(state, each).state, fresh);
+      expect(answer(waiting, { kind: "policy", requestId: "q" })).toMatchObject({
+        next: { hash: wider.hash, policy: wider.policy },
+      });
+      const { policy: _, hash: __, ...alone } = surer;
+      expect(codeOf(fresh, alone)).toBe("unavailable");
     });
   });
 

@@ -6,6 +6,7 @@ import { CommandReceipt } from "../../src/contracts/commands.ts";
 import type { SeedTransition } from "../../src/contracts/lifecycle.ts";
 import type { EpochPlan, EpochResult, HostSummary } from "../../src/contracts/plan.ts";
 import { BoundaryReply } from "../../src/contracts/plan.ts";
+import type { Policy } from "../../src/contracts/policy.ts";
 import { EscalationEvent } from "../../src/contracts/subjects.ts";
 import { HealthSignal } from "../../src/contracts/telemetry.ts";
 import type { BoundaryDecision, Decided, KasminaRunState, KasminaSetup } from "../../src/machines/boundary.ts";
@@ -40,6 +41,7 @@ export interface Script {
   readonly lenient?: boolean;
   readonly hosts?: Readonly<Record<number, HostSummary>>;
   readonly setup?: KasminaSetup;
+  readonly hashPolicy?: (policy: Policy) => string;
   /** What Urabrask has told by then; left out, that the kernel is fine. */
   readonly characterizations?: readonly KernelTags[];
 }
@@ -47,6 +49,7 @@ export interface Script {
 /** Drives boundaries as Tolaria would, with kernels ready one window after they were asked for. Every message is checked against its schema. */
 export const drive = (windows: number, script: Script = {}) => {
   let state = createRunState(script.setup ?? setup, host);
+  const hashing = script.hashPolicy === undefined ? {} : { hashPolicy: script.hashPolicy };
   let result: EpochResult | undefined;
   let present = host;
   const characterizations = script.characterizations ?? [characterized];
@@ -69,7 +72,7 @@ export const drive = (windows: number, script: Script = {}) => {
     ];
     let decided: BoundaryDecision | undefined;
     for (const forged of script.forge === "slow" ? told : told.slice(-1)) {
-      decided = decideBoundary(state, { nowEpoch: epoch, host: present, result, ...forged });
+      decided = decideBoundary(state, { nowEpoch: epoch, host: present, result, ...hashing, ...forged });
       BoundaryReply.parse(decided.kind === "out_of_step" ? undefined : decided.reply);
       if (decided.kind !== "waiting") break;
       waits.push({ epoch, reply: decided.reply });

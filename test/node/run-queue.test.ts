@@ -48,3 +48,15 @@ test("Q3: a person who ends the node by command takes away what waits", async ()
   expect([await queue.next(), store.list()]).toEqual([undefined, []]);
   expect(queue.add(run("b"))).toMatchObject({ kind: "refused", code: "not_staying" });
 });
+
+test("Q3: what came with a start, and who asked for it, is kept with it", async () => {
+  const { open, queue } = setUp();
+  const asked: WaitingRun = {
+    ...run("a"),
+    resume: "checkpoints/r-1/4",
+    first: [{ kind: "pin", target: "seed:h2", reason: "what if" }],
+    by: { principal: "ada", role: "operator", transport: "http" },
+  };
+  queue.add(asked);
+  expect(await open().next()).toEqual(asked);
+});

@@ -30,6 +30,16 @@ test("the log holds JSON lines at its level and no secret", () => {
   expect(statSync(file).mode & 0o077).toBe(0);
 });
 
+test("user and password of a URL reach no line: in a message, in a field, in an error's words, at any depth", () => {
+  const file = join(folder, "node.log");
+  const log = createFileLog({ file, level: "debug" });
+  const url = "nats://someone:hunter2/x@127.0.0.1:4222";
+  log.warn(`lost ${url}`, { user: "someone", url, at: { a: { b: { c: [url, new Error(url).message] } } } });
+  log.close();
+  expect(readFileSync(file, "utf8")).not.toMatch(/hunter2|someone/);
+  expect(linesOf(file)).toMatchObject([{ msg: "lost nats://[redacted]@127.0.0.1:4222", user: "[redacted]" }]);
+});
+
 test("a log past its bound keeps one older file", () => {
   const file = join(folder, "node.log");
   const log = createFileLog({ file, level: "info", bytesMax: 400 });

@@ -7,8 +7,10 @@ import { DeadlineError, InputError } from "../../src/contracts/errors.ts";
 import { createBreakers } from "../../src/resilience/breakers.ts";
 import { currentDeadlineMs, earliestMs, underDeadline } from "../../src/resilience/deadline.ts";
 import { guardConnect } from "../../src/resilience/guard-connect.ts";
-import { guardForgeLane, guardTrainingLane } from "../../src/resilience/guard-lanes.ts";
-import type { ForgeLane, TrainingLane } from "../../src/workers/lane.ts";
+import { guardExperimentLanes, guardForgeLane, guardTrainingLane, guardTwinThread } from "../../src/resilience/guard-lanes.ts";
+import type { ExperimentLanes } from "../../src/workers/experiment-lanes.ts";
+import type { ForgeLane, LaneOutcome, TrainingLane } from "../../src/workers/lane.ts";
+import type { Seated, TwinThread } from "../../src/workers/twin-thread.ts";
 import { createActorWorld } from "../actors/support.ts";
 import { host } from "../cli/samples.ts";
 import { createSimulatedClock } from "../support/clock.ts";
@@ -192,6 +194,107 @@ describe("lanes behind breakers", () => {
     await expect(warm(new Error("undefined is not a function"))).rejects.toThrow();
     expect(breaker.stats()).toMatchObject({ failed: 2, state: "OPEN" });
   });
+});
+
+describe("lanes of an experiment behind a breaker", () => {
+  type Ran = LaneOutcome<{ readonly outcome: string; readonly seconds: number }>;
+  const done: Ran = { kind: "done", value: { outcome: "measured", seconds: 1 } };
+  const lost: Ran = { kind: "lost", reason: "the thread ended" };
+
+  /** Two failures open the breaker for 5,000 ms. */
+  const open = (run: (job: string) => Promise<Ran>) => {
+    const clock = createSimulatedClock();
+    const config = BreakerConfig.parse({ failuresMax: 2, recoveryMs: 5_000 });
+    const breaker = createBreakers({ config, clock }).get("lane.experiment");
+    let stops = 0;
+    const lanes: ExperimentLanes<string, string> = {
+      count: 2,
+      run,
+      stop: () => {
+        stops += 1;
+      },
+      destroy: async () => undefined,
+    };
+    return { clock, breaker, lanes: guardExperimentLanes(lanes, breaker, clock), stops: () => stops };
+  };
+
+  test("threads that die again and again get no more jobs for a while; a job that waited is done, once", async () => {
+    const begun: string[] = [];
+    const { clock, breaker, lanes } = open(async (job) => {
+      begun.push(job);
+      return job === "dies" ? lost : done;
+    });
+    expect([await lanes.run("dies"), await lanes.run("dies")]).toEqual([lost, lost]);
+    let waited: Ran | undefined;
+    void lanes.run("good").then((outcome) => {
+      waited = outcome;
+    });
+    await clock.advance(4_999);
+    expect([waited, begun]).toEqual([undefined, ["dies", "dies"]]);
+    await clock.advance(1);
+    expect([waited, begun]).toEqual([done, ["dies", "dies", "good"]]);
+    expect(breaker.stats()).toMatchObject({ state: "CLOSED", calls: 3, failed: 2, succeeded: 1, rejected: 1, opened: 1 });
+  });
+
+  test("while one job is the probe the others wait, and none of them spins", async () => {
+    const ends: (() => void)[] = [];
+    const { clock, breaker, lanes } = open((job) =>
+      job === "dies" ? Promise.resolve(lost) : new Promise((resolve) => ends.push(() => resolve(done))),
+    );
+    await lanes.run("dies");
+    await lanes.run("dies");
+    const outcomes: Ran[] = [];
+    for (const job of ["a", "b"]) void lanes.run(job).then((outcome) => outcomes.push(outcome));
+    await clock.advance(15_000);
+    expect([ends.length, outcomes]).toEqual([1, []]);
+    expect(breaker.stats().rejected).toBeLessThan(20);
+    ends[0]?.();
+    await clock.advance(1_000);
+    expect([ends.length, outcomes]).toEqual([2, [done]]);
+  });
+
+  test.each(["stop", "destroy"] as const)("%s ends the waiting", async (end) => {
+    const { clock, lanes, stops } = open(async () => lost);
+    await lanes.run("dies");
+    await lanes.run("dies");
+    const waiting = lanes.run("good");
+    await clock.advance(10);
+    await lanes[end]();
+    expect(await waiting).toMatchObject({ kind: "lost", reason: expect.stringContaining("lane.experiment is OPEN") });
+    expect(stops()).toBe(end === "stop" ? 1 : 0);
+    expect(clock.pending()).toBe(0);
+  });
+});
+
+test("a second lane whose seats are lost gives none for a while; who gets none goes on without", async () => {
+  const clock = createSimulatedClock();
+  const breaker = createBreakers({ config: BreakerConfig.parse({ failuresMax: 1, recoveryMs: 500 }), clock }).get("lane.twin");
+  const leave: ((outcome: LaneOutcome<void>) => void)[] = [];
+  let seats = 1;
+  const twins: TwinThread = {
+    seat: () =>
+      leave.length < seats
+        ? ({ left: new Promise((resolve) => leave.push(resolve)), ready: Promise.resolve() } as Partial<Seated> as Seated)
+        : undefined,
+    destroy: async () => undefined,
+  };
+  const guarded = guardTwinThread(twins, breaker);
+  const request = {} as Parameters<TwinThread["seat"]>[0];
+  expect(guarded.seat(request)).toBeDefined();
+  expect(guarded.seat(request)).toBeUndefined();
+  await clock.flush();
+  expect(breaker.stats()).toMatchObject({ calls: 2, inFlight: 1, cancelled: 1, state: "CLOSED" });
+  seats = 9;
+  leave[0]?.({ kind: "lost", reason: "its thread ended" });
+  await clock.flush();
+  expect(breaker.stats()).toMatchObject({ failed: 1, state: "OPEN", lastError: "its thread ended" });
+  expect(guarded.seat(request)).toBeUndefined();
+  expect(leave).toHaveLength(1);
+  await clock.advance(500);
+  expect(guarded.seat(request)).toBeDefined();
+  leave[1]?.({ kind: "done", value: undefined });
+  await clock.flush();
+  expect(breaker.stats()).toMatchObject({ state: "CLOSED", succeeded: 1, rejected: 1 });
 });
 
 test("a server of somebody else's that is away is not asked again and again; the reason says what was tried", async () => {

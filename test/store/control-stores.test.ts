@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DataError } from "../../src/contracts/errors.ts";
 import { createDecisionStore } from "../../src/store/decision-store.ts";
 import { createExperienceStore } from "../../src/store/experience-store.ts";
+import { createGateStore } from "../../src/store/gate-store.ts";
 import { createKernelStatusStore, withoutWithdrawn } from "../../src/store/kernel-status.ts";
 import type { Library } from "../../src/store/library.ts";
 import { temporaryDatabase } from "./support.ts";
@@ -82,5 +83,45 @@ describe("withdrawn kernels", () => {
     again.put(hash, { status: "active", reason: "measured again", principal: "ada" }, 2);
     expect(await guarded.findKernel("k")).toBe(hash);
     expect(await guarded.get("kernel", hash)).toBeUndefined();
+  });
+});
+
+describe("the Gate's counts", () => {
+  const windowsOf = (database: ReturnType<typeof temporaryDatabase>) => createGateStore({ database, loginsMax: 10 });
+
+  it("W1 the disk is never behind: a crash costs at most what was written down ahead, an orderly end nothing", () => {
+    const database = temporaryDatabase();
+    const store = windowsOf(database);
+    for (let count = 1; count <= 7; count += 1) {
+      expect(store.count("operator:ada", { startMs: 1_000, count }, 1_000, 3)).toBe(true);
+      const afterCrash = windowsOf(database).counted("operator:ada")?.count ?? 0;
+      expect(afterCrash).toBeGreaterThanOrEqual(count);
+      expect(afterCrash).toBeLessThan(count + 3);
+    }
+    expect(store.counted("operator:ada")).toEqual({ startMs: 1_000, count: 7 });
+    store.settle();
+    expect(windowsOf(database).counted("operator:ada")).toEqual({ startMs: 1_000, count: 7 });
+    expect(store.count("operator:ada", { startMs: 1_000, count: 8 }, 1_000, 3)).toBe(true);
+    expect(windowsOf(database).counted("operator:ada")?.count).toBe(10);
+  });
+
+  it("W1 a new minute is written down at once, and so is every command where none goes ahead", () => {
+    const database = temporaryDatabase();
+    const store = windowsOf(database);
+    store.count("observer:bo", { startMs: 1_000, count: 1 }, 1_000, 50);
+    store.count("observer:bo", { startMs: 61_000, count: 1 }, 61_000, 0.3);
+    expect(windowsOf(database).counted("observer:bo")).toEqual({ startMs: 61_000, count: 1 });
+    store.count("observer:bo", { startMs: 61_000, count: 2 }, 61_000, 1);
+    expect(windowsOf(database).counted("observer:bo")).toEqual({ startMs: 61_000, count: 2 });
+  });
+
+  it("W2 a login that was forgotten to make room is written down anew when it comes back", () => {
+    const database = temporaryDatabase();
+    const store = createGateStore({ database, loginsMax: 1 });
+    expect(store.count("a", { startMs: 0, count: 1 }, 0, 100)).toBe(true);
+    expect(store.count("b", { startMs: 100, count: 1 }, 100, 100)).toBe(false);
+    expect(store.count("b", { startMs: 60_000, count: 1 }, 60_000, 100)).toBe(true);
+    expect(store.counted("a")).toBeUndefined();
+    expect(store.count("a", { startMs: 60_000, count: 1 }, 60_000, 100)).toBe(false);
   });
 });

@@ -185,3 +185,130 @@ test("D5: a reader sees one moment, changes nothing, and stands in nobody's way"
   expect(() => openDatabaseReader({ ...options, migrations: migrations.slice(1) })).toThrow(/expected version \d+, found \d+/);
   expect(() => openDatabaseReader({ ...options, file: `${file}.none` })).toThrow(/found nothing there/);
 });
+
+/** A database whose groups are committed when the test says so. */
+const grouping = () => {
+  const turns: (() => void)[] = [];
+  const file = join(temporaryFolder(), "a.db");
+  const database = openDatabase({ file, migrations: table, busyTimeoutMs: 20, nextTurn: (work) => void turns.push(work) });
+  const other = openDatabaseReader({ file, migrations: table, busyTimeoutMs: 20 });
+  const insert = database.prepare("INSERT INTO t (b) VALUES (?)");
+  return {
+    database,
+    insert,
+    add: (b: string) => database.grouped(() => insert.run(b)),
+    turn: () => {
+      for (const work of turns.splice(0)) work();
+    },
+    turns,
+    /** What another connection finds: what is on the disk. */
+    stored: () => {
+      other.refresh();
+      return other
+        .prepare("SELECT b FROM t ORDER BY a")
+        .all()
+        .map((row) => text(row, "b"));
+    },
+  };
+};
+
+const outcomeOf = async (stored: Promise<void>): Promise<string> =>
+  Promise.race([
+    stored.then(
+      () => "stored",
+      (error: unknown) => `lost: ${error instanceof Error ? error.message : String(error)}`,
+    ),
+    new Promise<string>((resolve) => setImmediate(() => resolve("open"))),
+  ]);
+
+test("D6: grouped works are on the disk together, at the end of the turn, and not before", async () => {
+  const { database, add, turn, turns, stored } = grouping();
+  const works = ["a", "b", "c"].map(add);
+  expect(works.map(({ value }) => value)).toEqual([1, 1, 1]);
+  expect(turns).toHaveLength(1);
+  expect(stored()).toEqual([]);
+  expect(await outcomeOf(works[0]!.stored)).toBe("open");
+  expect(await outcomeOf(database.settled())).toBe("open");
+  turn();
+  expect(stored()).toEqual(["a", "b", "c"]);
+  for (const { stored: promise } of works) expect(await outcomeOf(promise)).toBe("stored");
+  expect(await outcomeOf(database.settled())).toBe("stored");
+  add("d");
+  expect(turns).toHaveLength(1);
+  database.close();
+  expect(() => turn()).not.toThrow();
+});
+
+test("D6: a work that throws is undone alone, with what waited for it", async () => {
+  const { database, insert, add, turn, stored } = grouping();
+  const told: string[] = [];
+  const first = add("a");
+  expect(() =>
+    database.grouped(() => {
+      insert.run("lost");
+      database.afterCommit(() => told.push("lost"));
+      throw new TypeError("mine");
+    }),
+  ).toThrow("mine");
+  database.grouped(() => database.afterCommit(() => told.push("kept")));
+  turn();
+  expect(stored()).toEqual(["a"]);
+  expect(told).toEqual(["kept"]);
+  expect(await outcomeOf(first.stored)).toBe("stored");
+  database.close();
+});
+
+test("D6: what fails with the commit is undone as a whole, and everybody is told", async () => {
+  const { database, add, turn, stored } = grouping();
+  const first = add("a");
+  const second = database.grouped(() =>
+    database.beforeCommit(() => {
+      throw new Error("no room");
+    }),
+  );
+  turn();
+  for (const { stored: promise } of [first, second]) expect(await outcomeOf(promise)).toBe("lost: no room");
+  expect(stored()).toEqual([]);
+  const again = add("b");
+  turn();
+  expect(await outcomeOf(again.stored)).toBe("stored");
+  expect(stored()).toEqual(["b"]);
+  database.close();
+});
+
+test("D7: a transaction, a statement and the end take the open group to the disk with them", async () => {
+  const { database, insert, add, stored } = grouping();
+  add("a");
+  database.transaction(() => insert.run("b"));
+  expect(stored()).toEqual(["a", "b"]);
+  add("c");
+  insert.run("d");
+  expect(stored()).toEqual(["a", "b", "c", "d"]);
+  const failing = add("e");
+  expect(() =>
+    database.transaction(() => {
+      insert.run("lost");
+      throw new Error("mine");
+    }),
+  ).toThrow("mine");
+  add("f");
+  database.close();
+  expect(await outcomeOf(failing.stored)).toBe("stored");
+  expect(stored()).toEqual(["a", "b", "c", "d", "e", "f"]);
+  expect(() => database.grouped(() => undefined)).toThrow();
+});
+
+test("what is to be done before a commit is done once, and joins it", () => {
+  const database = open(join(temporaryFolder(), "a.db"));
+  const insert = database.prepare("INSERT INTO t (b) VALUES (?)");
+  const end = (): void => void insert.run("end");
+  database.transaction(() => {
+    database.beforeCommit(end);
+    insert.run("work");
+    database.transaction(() => database.beforeCommit(end));
+  });
+  const rows = database.prepare("SELECT b FROM t ORDER BY a").all();
+  expect(rows.map((row) => text(row, "b"))).toEqual(["work", "end"]);
+  expect(() => database.beforeCommit(end)).toThrow(/expected a transaction to end with it/);
+  database.close();
+});

@@ -63,16 +63,20 @@ const escalation = (runId: string, epoch: number): EscalationEvent => ({
 
 export class History {
   readonly store: RunStore;
+  readonly #database: Database;
   readonly #runs = new Map<string, Run>();
   #requests = 0;
 
   constructor(database: Database, headEntriesMax = 8) {
+    this.#database = database;
     const ledger = testLedger(database, { headEntriesMax });
     this.store = createRunStore({ database, ledger, idempotencyMs: 1_000, outboxMessagesMax: 10_000, boundariesMax: 4 });
   }
 
+  /** All of it is on the disk after. */
   tell(all: readonly Step[]): this {
     for (const step of all) this.#tell(step);
+    this.#database.transaction(() => undefined);
     return this;
   }
 

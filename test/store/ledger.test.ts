@@ -10,7 +10,7 @@ import { differences, hashOfStandings, LedgerReplay, readStandings } from "../..
 import { entryOfRow, lastLedgerRows, readLedgerRows, readLedgerTail } from "../../src/store/ledger-rows.ts";
 import { ledgerSigner } from "../../src/store/ledger-signature.ts";
 import { budgetOf, History, headsOf, type Step, steps, verify } from "./ledger-history.ts";
-import { temporaryDatabase, testLedger, transition } from "./support.ts";
+import { temporaryDatabase, testLedger, testSigner, transition } from "./support.ts";
 
 fc.configureGlobal({ seed: 4, numRuns: 25 });
 
@@ -273,4 +273,36 @@ test("the last rows that fit come out in order, by every filter", () => {
   expect(last({ seedId: "seed:h1", kind: "transition" }).map(({ runId }) => runId)).toEqual(["r-1", "r-2"]);
   expect(last({ sinceMs: 1_700_000_000_001 })).toEqual([]);
   expect([...readLedgerRows(database, { kind: "run_started" })]).toHaveLength(2);
+});
+
+test("L3: entries of works that share a commit are signed once, at its end; a work that is undone leaves no gap", async () => {
+  const turns: (() => void)[] = [];
+  const database = temporaryDatabase(undefined, { nextTurn: (work) => void turns.push(work) });
+  let signed = 0;
+  const counting: typeof testSigner = {
+    ...testSigner,
+    sign: (purpose, head) => {
+      if (purpose === "tail") signed += 1;
+      return testSigner.sign(purpose, head);
+    },
+  };
+  const ledger = testLedger(database, { signer: counting });
+  for (const runId of ["r-1", "r-2", "r-3"]) database.grouped(() => ledger.append([started(runId)]));
+  expect(() =>
+    database.grouped(() => {
+      ledger.append([started("r-lost")]);
+      throw new Error("mine");
+    }),
+  ).toThrow("mine");
+  database.grouped(() => ledger.append([finished]));
+  expect(signed).toBe(0);
+  for (const work of turns.splice(0)) work();
+  expect(signed).toBe(1);
+  expect(entriesOf(database).map(({ index, subject }) => `${index} ${subject.runId}`)).toEqual([
+    "1 r-1",
+    "2 r-2",
+    "3 r-3",
+    "4 r-1",
+  ]);
+  expect((await verify(database, headsOf(database))).problems).toEqual([]);
 });

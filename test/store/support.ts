@@ -12,7 +12,7 @@ import type { LifecycleState, SeedTransition } from "../../src/contracts/lifecyc
 import type { EpochPlan } from "../../src/contracts/plan.ts";
 import { type Log, silentLog } from "../../src/contracts/ports.ts";
 import { type Artifacts, openArtifacts, reindexArtifacts } from "../../src/node/artifacts.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
+import { type Database, type DatabaseOptions, openDatabase } from "../../src/store/database.ts";
 import { generateSigningKey } from "../../src/store/ed25519.ts";
 import type { FileSystem } from "../../src/store/file-system.ts";
 import { createLedger, type Ledger, type LedgerOptions } from "../../src/store/ledger.ts";
@@ -28,8 +28,11 @@ export const temporaryFolder = (): string => {
   return folder;
 };
 
-export const temporaryDatabase = (file = join(temporaryFolder(), "esper.db")): Database => {
-  const database = openDatabase({ file, migrations, busyTimeoutMs: 20 });
+export const temporaryDatabase = (
+  file = join(temporaryFolder(), "esper.db"),
+  over: Pick<DatabaseOptions, "nextTurn"> = {},
+): Database => {
+  const database = openDatabase({ file, migrations, busyTimeoutMs: 20, ...over });
   onTestFinished(() => database.close());
   return database;
 };

@@ -18,7 +18,7 @@ const ambient: readonly { readonly name: string; readonly allowedIn: RegExp }[] 
   { name: "setInterval()", allowedIn: /^src\/ports\// },
   { name: "node:timers", allowedIn: /^src\/ports\// },
   { name: "process.env", allowedIn: /^src\/(main|bus\/server-process)\.ts$/ },
-  { name: "process.exit", allowedIn: /^src\/main\.ts$/ },
+  { name: "process.exit", allowedIn: /^src\/(main|ports\/end-process)\.ts$/ },
 ];
 
 export const ambientNames: readonly string[] = ambient.map(({ name }) => name);

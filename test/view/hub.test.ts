@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { LoadSource, plant } from "../../bench/page-load.ts";
 import { ViewConfig } from "../../src/contracts/config-view.ts";
 import type { ViewChange, ViewDelta, ViewSnapshot, ViewState } from "../../src/contracts/view.ts";
 import { ViewHub, type ViewSink } from "../../src/view/hub.ts";
+import { packView, unpackView } from "../../src/view/pack.ts";
 import { applyChanges, emptyView } from "../../src/view/reduce.ts";
 import { createSimulatedClock } from "../support/clock.ts";
 import { anyChange } from "./support.ts";
@@ -37,7 +39,7 @@ class Page implements ViewSink {
       if (event === "snapshot") {
         const { state, cause } = JSON.parse(data) as ViewSnapshot;
         this.causes.push(cause);
-        this.state = state;
+        this.state = unpackView(state);
       } else {
         this.deltas += 1;
         const { changes } = JSON.parse(data) as ViewDelta;
@@ -223,5 +225,51 @@ describe("the hub", () => {
     await clock.advance(50);
     expect(late.causes).toEqual(["gap"]);
     expect(late.state).toEqual(JSON.parse(JSON.stringify(hub.state)));
+  });
+
+  test("H2, H3: a hundred thousand seeds, pages that take nothing and one that comes and goes: what is kept stays within its bounds", async () => {
+    const bounds = { ringItemsMax: 20_000, clientBytesMax: 65_536 };
+    const { clock, hub, page } = setUp(bounds);
+    const shape = { layers: 100, perLayer: 1_000 };
+    hub.take(plant(shape));
+    const source = new LoadSource(shape);
+    const slow = [page(true), page(true)];
+    for (const each of slow) hub.attach(each);
+    const snapshotBytes = Math.max(...slow.map(({ bytesMost }) => bytesMost));
+    const quick = page();
+    hub.attach(quick);
+    let largest = 0;
+    for (let round = 0; round < 20; round += 1) {
+      const changes = source.take(2_500);
+      if (round % 5 === 0) largest = Math.max(largest, 2 * JSON.stringify({ changes }).length);
+      hub.take(changes);
+      expect(hub.kept.ring + hub.kept.queue).toBeLessThanOrEqual(2 * bounds.ringItemsMax);
+      await clock.advance(50);
+      expect(hub.kept.ring).toBeLessThanOrEqual(bounds.ringItemsMax);
+      if (round === 10) hub.attach(page(), quick.lastId)();
+    }
+    // Nothing but the first state went to those who take nothing.
+    for (const each of slow) expect(each.bytesMost).toBeLessThanOrEqual(snapshotBytes + bounds.clientBytesMax + largest);
+    // More at once than is kept, with pages that wait.
+    hub.take(source.take(3 * bounds.ringItemsMax));
+    expect(hub.kept.queue).toBeLessThanOrEqual(bounds.ringItemsMax);
+    await clock.advance(50);
+    for (const each of slow) each.take();
+    await clock.advance(50);
+    for (const each of slow) each.take();
+    // As texts: a hundred thousand objects are compared slowly.
+    const told = (state: ViewState): string => JSON.stringify(packView(state).runs.map(({ seeds }) => seeds));
+    const state = told(hub.state);
+    for (const each of [quick, slow[0]!]) expect(told(each.state!) === state).toBe(true);
+    hub.close();
+  });
+
+  test("H6: pages that get the whole state at the same place get the same text; a change makes another", () => {
+    const { hub } = setUp();
+    hub.take([row(1)]);
+    const [first, second] = [hub.snapshot("new"), hub.snapshot("gap")];
+    expect(second.data).toBe(first.data.replace('"cause":"new"', '"cause":"gap"'));
+    hub.take([row(2)]);
+    expect(hub.snapshot("new").data).not.toBe(first.data);
   });
 });

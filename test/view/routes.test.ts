@@ -8,16 +8,16 @@ import { afterEach, describe, expect, test } from "vitest";
 import { ViewConfig } from "../../src/contracts/config-view.ts";
 import type { Envelope } from "../../src/contracts/envelope.ts";
 import type { RecordedChunk, RecordedList, ViewChange, ViewDelta, ViewSnapshot, ViewState } from "../../src/contracts/view.ts";
-import { startViewFeed } from "../../src/http/view-feed.ts";
 import type { LiveView } from "../../src/http/view-ports.ts";
 import { viewRoutes } from "../../src/http/view-routes.ts";
 import { liveState } from "../../src/node/live-view.ts";
-import { recordedFile, recordedIn, replayLog } from "../../src/node/recorded-runs.ts";
+import { recordedFile, recordedIn } from "../../src/node/recorded-runs.ts";
 import { createSystemClock } from "../../src/ports/system.ts";
 import { nodeFileSystem } from "../../src/store/file-system.ts";
 import { ViewHub } from "../../src/view/hub.ts";
+import { unpackView } from "../../src/view/pack.ts";
 import { ViewReader } from "../../src/view/read-event.ts";
-import { applyChanges, emptyView, findRun, findSeed } from "../../src/view/reduce.ts";
+import { applyChanges, emptyView } from "../../src/view/reduce.ts";
 import { goldenEvents, layerSignal, started, windowOf } from "./support.ts";
 
 const systemClock = createSystemClock();
@@ -57,12 +57,7 @@ const serve = async (dataDir: string, more: Partial<ViewConfig> = {}, streamsMax
   const config = ViewConfig.parse(more);
   const hub = new ViewHub({ clock: systemClock, config, instance: "one", state: liveState() });
   const abort = new AbortController();
-  const live: LiveView = {
-    hub,
-    reader: new ViewReader(),
-    runs: () => [],
-    replay: (runId, reader) => replayLog(nodeFileSystem, systemClock, join(dataDir, "runs", runId, "events.jsonl"), reader),
-  };
+  const live: LiveView = { hub };
   const recorded = recordedIn(dataDir, { fileSystem: nodeFileSystem, clock: systemClock, config }, () => ["r-1"]);
   const app: FastifyInstance = fastify({ forceCloseConnections: true });
   await app.register(viewRoutes, {
@@ -124,7 +119,7 @@ const listen = async (port: number, lastId?: string) => {
 const stateFrom = (events: readonly Event[], before?: ViewState): ViewState => {
   let state = before;
   for (const { event, data } of events) {
-    if (event === "snapshot") state = (JSON.parse(data) as ViewSnapshot).state;
+    if (event === "snapshot") state = unpackView((JSON.parse(data) as ViewSnapshot).state);
     if (event === "delta" && state !== undefined) applyChanges(state, (JSON.parse(data) as ViewDelta).changes);
   }
   if (state === undefined) throw new Error("no state came");
@@ -202,52 +197,6 @@ describe("the stream", () => {
     expect(stateFrom(page.events).alerts.at(-1)?.id).toBe(`a${taken}`);
     page.close();
   }, 30_000);
-});
-
-describe("the feed", () => {
-  type Handler = (payload: unknown, context: { id: string; sentAtMs: number; traceId: string }) => void;
-
-  test("F1: what came before it listened is read from the log, what comes meanwhile waits, and nothing is applied twice", async () => {
-    const dataDir = await folder();
-    const events = golden();
-    await writeLog(dataDir, "r-1", events.slice(0, 8));
-    const { live, hub } = await serve(dataDir);
-    const handlers = new Map<string, Handler>();
-    const bus = {
-      subscribe: async (subject: string, handler: Handler) => {
-        handlers.set(subject, handler);
-        return { close: async () => undefined };
-      },
-    };
-    const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-    const silent = { ...log, child: () => silent };
-    await startViewFeed(bus as never, { ...live, runs: () => ["r-1", "r-gone"] }, silent as never);
-    // The last three of the log are told again, as from a bus that is behind.
-    for (const { subject, payload, id, sentAtMs, traceId } of events.slice(5))
-      handlers.get(subject)?.(payload, { id, sentAtMs, traceId });
-    const wanted = stateOf(events);
-    while (hub.state.events < wanted.events) await new Promise((resolve) => setImmediate(resolve));
-    expect({ ...hub.state, source: "recorded", commandRoles: {} }).toEqual(wanted);
-  });
-
-  test("F1: a run that goes on from a checkpoint brings its past with it", async () => {
-    const dataDir = await folder();
-    const events = golden();
-    await writeLog(dataDir, "r-1", events);
-    const { live, hub } = await serve(dataDir);
-    const handlers = new Map<string, Handler>();
-    const bus = { subscribe: async (subject: string, handler: Handler) => void handlers.set(subject, handler) };
-    const log = { warn: () => undefined };
-    await startViewFeed(bus as never, live, log as never);
-    const again = started("r-1", 3, { growth: true, resumedAtEpoch: 14 });
-    while (hub.state.events > 0) await new Promise((resolve) => setImmediate(resolve));
-    await new Promise((resolve) => setImmediate(resolve));
-    for (const event of [again, windowOf("r-1", 15)]) handlers.get(event.subject)?.(event.payload, { ...event });
-    while ((findRun(hub.state, "r-1")?.epoch ?? 0) < 15) await new Promise((resolve) => setImmediate(resolve));
-    const run = findRun(hub.state, "r-1");
-    expect(run?.series.epochs).toEqual([1, 14, 15]);
-    expect(run && findSeed(run, "seed:h2")?.state).toBe("FOSSILIZED");
-  });
 });
 
 describe("recorded runs", () => {

@@ -40,6 +40,7 @@ describe("esper visualize", () => {
   for (const [name, args] of [
     ["a data directory without a node", () => ["--data-dir", dataDir]],
     ["one run of it", () => ["--data-dir", dataDir, "--run", "r-1"]],
+    ["one run of it, named alone", () => ["r-1", "--data-dir", dataDir]],
     ["a log that somebody names", () => ["--events", file]],
   ] as const) {
     test(`${name}: the recorded run is served on loopback until Ctrl-C, and takes nothing`, async () => {
@@ -72,6 +73,7 @@ describe("esper visualize", () => {
       [["--data-dir", dataDir, "--run", "../../x"], "expected the id of a run", 2],
       [["--events", join(empty, "none.jsonl")], "no such file", 4],
       [["--run", "r-1", "--events", file], "got both", 2],
+      [["r-1", "--run", "r-2"], "expected one run", 2],
       [["--events", file, "--port", "99999"], "from 0 to 65535", 2],
     ] as const) {
       const { context, err } = createTestContext(noNode);

@@ -75,7 +75,7 @@ describe("hostile texts", () => {
       await page.getByRole("textbox", { name: "Token" }).fill(tokenOf("operator"));
       await page.getByRole("button", { name: "Enter" }).click();
       await page.goto(`${server.url}#/time`);
-      await page.getByRole("button", { name: `Open ${runId}` }).click();
+      await page.getByRole("link", { name: `Open ${runId}` }).click();
       await page.getByText("recorded", { exact: true }).waitFor();
       expect(await page.evaluate("window.__ran")).toBeUndefined();
       expect(await page.locator("img:not([src*='icon']), iframe, object, script:not([src*='assets/index'])").count()).toBe(0);

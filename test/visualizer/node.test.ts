@@ -87,14 +87,14 @@ test(
     await page.locator('.commands [data-command="pin"]').click();
     const pin = await node.until("system.events.command", ({ command }) => command.kind === "pin");
     expect(pin).toMatchObject({ sender: "ada", role: "operator", transport: "http", receipt: { kind: "accepted" } });
-    await page.getByText("seed:h3 is pinned", { exact: true }).waitFor();
+    await page.locator(".chip", { hasText: "seed:h3 is pinned" }).waitFor();
     const receipts = (await page.getByLabel("Receipts").allInnerTexts()).join("\n");
     for (const kind of ["cull", "pause", "resume", "pin"]) expect(receipts).toContain(kind);
 
     await page.keyboard.press("3");
     await page.locator("tr", { hasText: "kasmina" }).first().waitFor();
     await page.keyboard.press("5");
-    await page.getByRole("button", { name: /^Open/ }).first().click();
+    await page.getByRole("link", { name: /^Open/ }).first().click();
     await page.getByText("recorded", { exact: true }).waitFor();
     await page.keyboard.press("2");
     await page.locator(".seed-table tr", { hasText: "h2" }).waitFor();

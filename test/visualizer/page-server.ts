@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import type { RecordedCheckpoints, RecordedChunk, RecordedRun, ViewChange, ViewState } from "../../src/contracts/view.ts";
 import { safeHeaders } from "../../src/http/guard.ts";
+import { packView } from "../../src/view/pack.ts";
 
 export interface PageServerOptions {
   /** Folder of the built page. */
@@ -18,6 +19,8 @@ export interface PageServerOptions {
     readonly chunk: RecordedChunk;
     readonly checkpoints?: RecordedCheckpoints["checkpoints"];
   })[];
+  /** What is answered to GET at other paths, by path. */
+  readonly offers?: Readonly<Record<string, unknown>>;
   /** The answer to a command. */
   readonly receipt?: (command: unknown) => { readonly status: number; readonly body: unknown };
   readonly port?: number;
@@ -59,7 +62,7 @@ export const startPageServer = async (options: PageServerOptions): Promise<PageS
   };
   const stream = (response: ServerResponse): void => {
     response.writeHead(200, { ...safeHeaders, "content-type": "text/event-stream", "cache-control": "no-store" });
-    response.write(`id: test:0\nevent: snapshot\ndata: ${JSON.stringify({ state, cause: "new" })}\n\n`);
+    response.write(`id: test:0\nevent: snapshot\ndata: ${JSON.stringify({ state: state && packView(state), cause: "new" })}\n\n`);
     streams.add(response);
     response.on("close", () => streams.delete(response));
   };
@@ -96,6 +99,7 @@ export const startPageServer = async (options: PageServerOptions): Promise<PageS
     }
     if (path === "/view/stream" && state !== undefined) stream(response);
     else if (path === "/view/stream" || path === "/view/snapshot") json(response, { title: "no node" }, 404);
+    else if (options.offers?.[path] !== undefined) json(response, options.offers[path]);
     else if (path === "/view/runs") json(response, { runs: runs.map(({ runId, bytes, live }) => ({ runId, bytes, live })) });
     else if (!recorded(response, path)) file(response, path);
   });

@@ -346,3 +346,33 @@ export const scene = (options: SceneOptions = {}): ViewState => {
   applyChanges(state, sceneChanges(options));
   return state;
 };
+
+/** The scene as a recorded run, in the order of its windows. */
+export const sceneRecorded = () => {
+  const changes = sceneChanges().map((change) => [change]);
+  const epochs = changes.map(([change]) =>
+    change?.k === "row"
+      ? change.row.epoch
+      : change?.k === "step"
+        ? change.step.epoch
+        : change?.k === "run" || change?.k === "host"
+          ? 0
+          : 40,
+  );
+  const sorted = epochs.map((epoch, index) => ({ epoch, index })).toSorted((a, b) => a.epoch - b.epoch || a.index - b.index);
+  return {
+    runId: sceneRunId,
+    bytes: 1000,
+    live: false,
+    chunk: {
+      runId: sceneRunId,
+      from: 0,
+      next: null,
+      total: changes.length,
+      epochs: sorted.map(({ epoch }) => epoch),
+      at: sorted.map(({ epoch }) => epoch * 1000),
+      changes: sorted.map(({ index }) => changes[index]!),
+    },
+    checkpoints: [{ epoch: 10, file: "checkpoints/scene/10", bytes: 9 }],
+  };
+};

@@ -9,7 +9,7 @@ import { commandRules } from "../../src/contracts/roles.ts";
 import type { ViewState } from "../../src/contracts/view.ts";
 import { type BuiltPage, buildPage, launchBrowser, openPage, tokenOf, type Watched } from "./browser.ts";
 import { type PageServer, startPageServer } from "./page-server.ts";
-import { scene, sceneChanges, sceneRunId } from "./scene.ts";
+import { scene, sceneChanges, sceneRecorded, sceneRunId } from "./scene.ts";
 
 let built: BuiltPage;
 let browser: Browser;
@@ -20,41 +20,31 @@ const commandRoles: ViewState["commandRoles"] = Object.fromEntries(
 );
 const withRoles = (state: ViewState): ViewState => ({ ...state, commandRoles });
 
-const recorded = () => {
-  const changes = sceneChanges().map((change) => [change]);
-  const epochs = changes.map(([change]) =>
-    change?.k === "row"
-      ? change.row.epoch
-      : change?.k === "step"
-        ? change.step.epoch
-        : change?.k === "run" || change?.k === "host"
-          ? 0
-          : 40,
-  );
-  const sorted = epochs.map((epoch, index) => ({ epoch, index })).toSorted((a, b) => a.epoch - b.epoch || a.index - b.index);
-  return {
-    runId: sceneRunId,
-    bytes: 1000,
-    live: false,
-    chunk: {
-      runId: sceneRunId,
-      from: 0,
-      next: null,
-      total: changes.length,
-      epochs: sorted.map(({ epoch }) => epoch),
-      at: sorted.map(({ epoch }) => epoch * 1000),
-      changes: sorted.map(({ index }) => changes[index]!),
-    },
-    checkpoints: [{ epoch: 10, file: "checkpoints/scene/10", bytes: 9 }],
-  };
-};
+const letter = (id: number) => ({
+  id,
+  state: "waiting",
+  principal: "tezzeret",
+  subject: "compilation.blueprint.submitted",
+  messageId: `m-${id}`,
+  reason: "expected a blueprint of this host, got another",
+  deliveries: 5,
+  occurrences: 1,
+  retries: 0,
+  firstAtMs: 1,
+  lastAtMs: 2,
+});
 
 beforeAll(async () => {
   [built, browser] = await Promise.all([buildPage(), launchBrowser()]);
   server = await startPageServer({
     folder: built.folder,
     state: withRoles(scene()),
-    runs: [recorded()],
+    runs: [sceneRecorded()],
+    offers: {
+      "/configs": { configs: [] },
+      "/dead-letters": { kind: "letters", letters: [letter(3), { ...letter(4), stuck: "its message is gone" }], kept: 2 },
+      "/dead-letters/3": { kind: "letter", letter: letter(3), raw: "what was in it" },
+    },
     receipt: (command) => {
       const { kind, requestId } = command as { readonly kind: string; readonly requestId: string };
       if (kind === "limit")
@@ -198,7 +188,7 @@ describe("views", () => {
       await page.getByRole("button", { name: /^refused/ }).click();
       await page.locator(".decision", { hasText: "germinate" }).getByRole("link", { name: "Why" }).click();
       const more = page.locator(".decision-more");
-      expect(await textOf(more)).toMatch(/Gate's answer[\s\S]*accepted: germinate seed:h2/);
+      expect(await textOf(more)).toMatch(/Gate's answer[\s\S]*accepted for window/);
       expect(await textOf(more)).toContain("lower bound 0.0810");
       expect(await page.getByLabel("Waiting for a person").locator("li").count()).toBe(2);
     });
@@ -206,7 +196,7 @@ describe("views", () => {
 
   test("time: open, step by window, mark, compare, branch, and back to the node", async () => {
     await at("#/time", async ({ page }) => {
-      await page.getByRole("button", { name: `Open ${sceneRunId}` }).click();
+      await page.getByRole("link", { name: `Open ${sceneRunId}` }).click();
       await page.getByText("recorded", { exact: true }).waitFor();
       const bar = page.getByRole("region", { name: "Recorded run", exact: true });
       expect(await textOf(bar)).toContain("window 40 of 40");
@@ -220,6 +210,7 @@ describe("views", () => {
       await bar.getByRole("button", { name: "A window on" }).click();
       expect(await textOf(page.getByLabel("Two moments"))).toMatch(/Loss, training[\s\S]*germinated/);
       for (const _ of Array.from({ length: 9 })) await bar.getByRole("button", { name: "A window on" }).click();
+      await page.getByText("By command line").click();
       expect(await textOf(page.getByLabel("Branch"))).toContain("esper train --resume checkpoints/scene/10");
       await page.keyboard.press("2");
       await page.locator(".seed-table tbody tr[id]").first().waitFor();
@@ -232,7 +223,7 @@ describe("views", () => {
 
   test("time: play goes on by itself and ends at the end", async () => {
     await at("#/time", async ({ page }) => {
-      await page.getByRole("button", { name: `Open ${sceneRunId}` }).click();
+      await page.getByRole("link", { name: `Open ${sceneRunId}` }).click();
       const bar = page.getByRole("region", { name: "Recorded run", exact: true });
       await bar.getByLabel("Windows a second").selectOption("64");
       await bar.getByRole("button", { name: "Play" }).click();
@@ -315,6 +306,47 @@ describe("control", () => {
     });
   });
 
+  test("dead letters are shown, sent again, and dropped when confirmed; one that is stuck says why not", async () => {
+    await at("#/control", async (watched) => {
+      const { page } = watched;
+      await enterToken(watched, "operator");
+      const desk = page.getByLabel("Dead letters");
+      await desk.getByRole("button", { name: "Show dead letter 3" }).click();
+      await desk.getByText("what was in it").waitFor();
+      await desk.getByRole("button", { name: "Send again" }).first().click();
+      await page.locator(".notice", { hasText: "Send dead letter 3 again: accepted" }).waitFor();
+      expect(server.posted.at(-1)?.command).toMatchObject({ kind: "dead_letter", action: "retry", id: 3 });
+      const before = server.posted.length;
+      await desk.getByRole("button", { name: "Drop" }).first().click();
+      expect(server.posted.length).toBe(before);
+      await page.getByRole("dialog").getByRole("button", { name: "Drop dead letter 3" }).click();
+      await page.locator(".notice", { hasText: "Drop dead letter 3: accepted" }).waitFor();
+      expect(server.posted.at(-1)?.command).toMatchObject({ kind: "dead_letter", action: "drop", id: 3 });
+      const stuck = desk.getByRole("button", { name: "Send again" }).nth(1);
+      expect(await stuck.getAttribute("aria-disabled")).toBe("true");
+      await stuck.dispatchEvent("click");
+      await desk.getByText("it cannot be sent again: its message is gone").first().waitFor();
+    });
+  });
+
+  test("a checkpoint is loaded, and the node ends only when confirmed", async () => {
+    await at("#/control", async (watched) => {
+      const { page } = watched;
+      await enterToken(watched, "operator");
+      await page.getByRole("button", { name: "Load this checkpoint" }).click();
+      await page.locator(".notice", { hasText: "Load the checkpoint of window 10" }).waitFor();
+      expect(server.posted.at(-1)?.command).toMatchObject({ kind: "start", resume: `checkpoints/${sceneRunId}/10`, config: {} });
+      const before = server.posted.length;
+      await page.getByRole("button", { name: "End the node" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Leave it" }).click();
+      expect(server.posted.length).toBe(before);
+      await page.getByRole("button", { name: "End the node" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "End the node" }).click();
+      await page.locator(".notice", { hasText: "End the node: accepted" }).waitFor();
+      expect(server.posted.at(-1)?.command).toMatchObject({ kind: "shutdown" });
+    });
+  });
+
   test("a token that is forgotten makes the page read-only again, and stands in no address", async () => {
     await at("#/control", async (watched) => {
       const { page } = watched;
@@ -362,6 +394,37 @@ describe("frame", () => {
     }
   });
 
+  test("by keyboard alone: Tab comes to every control of every view, and one sees where it is", async () => {
+    for (const hash of ["#/overview", "#/seeds/seed%3Ah3", "#/actors", "#/decisions", "#/time", "#/control"]) {
+      await at(hash, async ({ page }) => {
+        const count = await page.evaluate<number>(`(() => {
+          const all = [...document.querySelectorAll("a[href], button, input, select, summary, canvas, [tabindex]")];
+          const there = all.filter((e) => e.tabIndex >= 0 && !e.disabled && e.getClientRects().length > 0);
+          window.__wanted = new Set(there);
+          document.activeElement?.blur();
+          return there.length;
+        })()`);
+        const unseen: string[] = [];
+        for (let presses = 0; presses < count + 5; presses += 1) {
+          await page.keyboard.press("Tab");
+          const hidden = await page.evaluate<string>(`(() => {
+            const e = document.activeElement;
+            window.__wanted.delete(e);
+            if (e === document.body) return "";
+            const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(e);
+            return (outlineStyle !== "none" && parseFloat(outlineWidth) > 0) || boxShadow !== "none" ? "" : e.outerHTML.slice(0, 120);
+          })()`);
+          if (hidden !== "") unseen.push(hidden);
+        }
+        expect(unseen, hash).toEqual([]);
+        const left = await page.evaluate<string[]>(
+          `[...window.__wanted].filter((e) => e.isConnected).map((e) => e.outerHTML.slice(0, 120))`,
+        );
+        expect(left, hash).toEqual([]);
+      });
+    }
+  });
+
   test("no view is wider than the window, at both sizes", async () => {
     for (const [width, height] of [
       [1280, 720],
@@ -396,7 +459,7 @@ describe("frame", () => {
   });
 
   test("recorded runs without a node: the only one is opened by itself", async () => {
-    const own = await startPageServer({ folder: built.folder, runs: [recorded()] });
+    const own = await startPageServer({ folder: built.folder, runs: [sceneRecorded()] });
     const { page, context } = await openPage(browser, `${own.url}#/overview`);
     await page.getByText("Recorded runs only").waitFor();
     await page.keyboard.press("5");

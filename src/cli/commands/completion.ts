@@ -1,12 +1,26 @@
 /** `esper completion`: a script for a shell; and what that script asks, `esper __complete`: commands, options, and ids of the running node. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { Argument, type Command } from "commander";
 import type { CommandReceipt } from "../../contracts/commands.ts";
+import { openLedgerReader } from "../../node/ledger-audit.ts";
+import { assetRows } from "../../store/asset-rows.ts";
 import { type CliContext, type CommandScope, writeLines } from "../context.ts";
 import { type Completes, controlKinds, kernelFilter, type OptionKind, seedFilter } from "../control/kinds.ts";
 import { buildCommand, type CommandFields, withNode } from "../operator.ts";
 
 const shells = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof shells)[number];
+
+/** Read from the data directory: also of runs that are over, and without a node. */
+const fromDisk = ["run", "checkpoint", "blueprint"] as const satisfies readonly Completes[];
+
+/** Options that mean the same wherever they stand. */
+const everywhere: Readonly<Record<string, Completes>> = {
+  "--run": "run",
+  "--checkpoint": "checkpoint",
+  "--resume": "checkpoint",
+};
 
 /** A node that does not answer in this time completes nothing. */
 const timeoutMs = 700;
@@ -33,9 +47,12 @@ end
 complete -c esper -f -a '(__esper_complete)'`,
 };
 
-/** What each kind of id is read from. */
+/** What each kind of id is asked of the running node with. */
 const sources: Readonly<
-  Record<Completes, { readonly ask: CommandFields; readonly ids: (receipt: CommandReceipt) => readonly string[] }>
+  Record<
+    Exclude<Completes, FromDisk>,
+    { readonly ask: CommandFields; readonly ids: (receipt: CommandReceipt) => readonly string[] }
+  >
 > = {
   seed: {
     ask: { kind: "seeds", limit: idsMax },
@@ -50,6 +67,10 @@ const sources: Readonly<
     ask: { kind: "policies" },
     ids: (receipt) => (receipt.kind === "policies" ? receipt.policies.map(({ hash }) => hash) : []),
   },
+  escalation: {
+    ask: { kind: "escalations" },
+    ids: (receipt) => (receipt.kind === "escalations" ? receipt.escalations.map(({ seedId }) => seedId) : []),
+  },
   request: {
     ask: { kind: "approvals" },
     ids: (receipt) =>
@@ -57,6 +78,60 @@ const sources: Readonly<
         ? receipt.approvals.filter(({ state }) => state === "waiting").map(({ requestId }) => requestId)
         : [],
   },
+};
+
+type FromDisk = (typeof fromDisk)[number];
+const isFromDisk = (completes: Completes): completes is FromDisk => (fromDisk as readonly string[]).includes(completes);
+
+/** Numbers in order, other names as they are. */
+const namesIn = async (folder: string): Promise<readonly string[]> =>
+  (await readdir(folder).catch(() => [])).toSorted((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1));
+
+/** Blueprints in the library, the newest first. */
+const blueprintsIn = (dataDir: string): readonly string[] => {
+  const database = openLedgerReader(dataDir);
+  try {
+    return assetRows(database)
+      .list("blueprint", idsMax)
+      .map(({ hash }) => hash);
+  } finally {
+    database.close();
+  }
+};
+
+/**
+ * Checkpoints by run and window, beneath what was typed: `<prefix>/<run>`, and once a run is named, its windows. The prefix is where the
+ * option's reader looks from.
+ */
+const checkpointsIn = async (dataDir: string, prefix: string, typed: string): Promise<readonly string[]> => {
+  const folder = join(dataDir, "checkpoints");
+  const runs = await namesIn(folder);
+  const named = runs.filter((run) => typed.startsWith(`${prefix}/${run}/`));
+  if (named.length === 0) return runs.map((run) => `${prefix}/${run}`);
+  const windows = await Promise.all(
+    named.map(async (run) =>
+      (await namesIn(join(folder, run))).filter((name) => /^\d+$/.test(name)).map((name) => `${prefix}/${run}/${name}`),
+    ),
+  );
+  return windows.flat();
+};
+
+const idsOnDisk = async (completes: FromDisk, words: readonly string[]): Promise<readonly string[]> => {
+  const dataDir = dataDirOf(words);
+  switch (completes) {
+    case "run":
+      return [...new Set([...(await namesIn(join(dataDir, "runs"))), ...(await namesIn(join(dataDir, "checkpoints")))])];
+    case "checkpoint":
+      // The node reads it beneath its data directory, the other commands from where they are called.
+      return checkpointsIn(dataDir, words.includes("ctl") ? "checkpoints" : join(dataDir, "checkpoints"), words.at(-1) ?? "");
+    case "blueprint":
+      return blueprintsIn(dataDir);
+  }
+};
+
+const dataDirOf = (words: readonly string[]): string => {
+  const dataDir = words[words.indexOf("--data-dir") + 1];
+  return words.includes("--data-dir") && dataDir !== undefined ? dataDir : ".esper";
 };
 
 const nameOf = ({ flags }: OptionKind): string => flags.split(" ")[0] ?? flags;
@@ -68,10 +143,10 @@ const optionsOf = (words: readonly string[]): readonly OptionKind[] => {
 };
 
 const idsOf = async (context: CliContext, completes: Completes, words: readonly string[]): Promise<readonly string[]> => {
-  const dataDir = words[words.indexOf("--data-dir") + 1];
-  const path = words.includes("--data-dir") && dataDir !== undefined ? dataDir : ".esper";
-  const { ask, ids } = sources[completes];
   try {
+    if (isFromDisk(completes)) return await idsOnDisk(completes, words);
+    const path = dataDirOf(words);
+    const { ask, ids } = sources[completes];
     return await withNode(context, { path, timeoutMs, role: "operator" }, async (request) =>
       ids(
         await request(
@@ -81,7 +156,7 @@ const idsOf = async (context: CliContext, completes: Completes, words: readonly 
       ),
     );
   } catch {
-    // No node, no ids: a shell has nothing to say about it.
+    // No node or no data, no ids: a shell has nothing to say about it.
     return [];
   }
 };
@@ -99,6 +174,9 @@ const candidates = async (context: CliContext, program: Command, typed: readonly
   const option = optionsOf(before).find((each) => nameOf(each) === previous);
   if (option?.completes !== undefined) return idsOf(context, option.completes, typed);
   if (option?.choices !== undefined) return option.choices;
+  const known = everywhere[previous ?? ""];
+  if (known !== undefined && before[0] !== "experiment") return idsOf(context, known, typed);
+  if (before.length === 1 && before[0] === "visualize" && !last.startsWith("-")) return idsOf(context, "run", typed);
   const named = before.filter((word) => !word.startsWith("-"));
   let place = program;
   for (const word of named) place = place.commands.find((each) => each.name() === word) ?? place;

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { operatorFile, readOperatorFile } from "../../bus/operator-file.ts";
+import { addressOf } from "../../contracts/shown.ts";
 import { type CommandScope, type GlobalOptions, writeLines } from "../context.ts";
 import { buildCommand, sendCommand } from "../operator.ts";
 import { formatRunStatus } from "../view/format-status.ts";
@@ -23,7 +24,8 @@ export const addStatus = (program: Command, { context }: CommandScope): void => 
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<StatusOptions>();
       const path = options.connection ?? options.dataDir ?? ".esper";
-      const { url, dataDir, pid, startedAtMs, http } = await readOperatorFile(path);
+      const { url: whole, dataDir, pid, startedAtMs, http } = await readOperatorFile(path);
+      const url = addressOf(whole) ?? "the address in the connection file";
       const ask = buildCommand({ kind: "status" }, () => `cli-${context.entropy.token(8)}`);
       const receipt = await sendCommand(context, path, ask, timeoutMs);
       const run = receipt.kind === "status" ? receipt.run : undefined;

@@ -27,14 +27,15 @@ const parsePort = (text: string): number => {
   return port;
 };
 
-/** Of the node that works in the data directory and answers; undefined where there is none. */
-const nodeAddress = async (dataDir: string): Promise<string | undefined> => {
+/** Of the node that works in the data directory, answers, and has the run if one is named; undefined where there is none. */
+const nodeAddress = async (dataDir: string, run: string | undefined): Promise<string | undefined> => {
   const http = await readOperatorFile(dataDir).then(
     (connection) => connection.http,
     () => undefined,
   );
   if (http === undefined) return undefined;
-  const answers = await fetch(`${http}/view/runs`, { signal: AbortSignal.timeout(3_000) }).then(
+  const path = run === undefined ? "/view/runs" : `/view/runs/${encodeURIComponent(run)}/checkpoints`;
+  const answers = await fetch(`${http}${path}`, { signal: AbortSignal.timeout(3_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
@@ -106,25 +107,30 @@ const serve = async (context: CliContext, dataDir: string, options: VisualizeOpt
 export const addVisualize = (program: Command, { context }: CommandScope): void => {
   program
     .command("visualize")
-    .description("The page of a running node; or, without a node or with --run or --events, the same page over recorded runs.")
-    .option("--run <id>", "a recorded run of the data directory")
+    .argument("[run]", "a run of the data directory: the page opens it, of the node that works there if there is one")
+    .description("The page of a running node; or, without a node or with --events, the same page over recorded runs.")
+    .option("--run <id>", "the same as the argument")
     .option("--events <file>", "an event log (events.jsonl), wherever it lies")
     .option("--open", "open it in the browser")
     .option("--port <n>", "port for recorded runs (default: a free one)", parsePort)
     .addHelpText(
       "after",
-      "\nExamples:\n  esper visualize --open\n  esper visualize --run r-20260101T120000-1a2b-grown\n  esper visualize --events .esper/runs/r-20260101T120000-1a2b-grown/events.jsonl --port 8771",
+      "\nExamples:\n  esper visualize --open\n  esper visualize r-20260101T120000-1a2b-grown\n  esper visualize --events .esper/runs/r-20260101T120000-1a2b-grown/events.jsonl --port 8771",
     )
-    .action(async (_: unknown, command: Command) => {
-      const options = command.optsWithGlobals<VisualizeOptions>();
+    .action(async (named: string | undefined, _: unknown, command: Command) => {
+      const given = command.optsWithGlobals<VisualizeOptions>();
+      if (named !== undefined && given.run !== undefined && named !== given.run)
+        throw new InputError("expected one run, got an argument and another --run; name one of them");
+      const run = named ?? given.run;
+      const options: VisualizeOptions = run === undefined ? given : { ...given, run };
       const dataDir = options.dataDir ?? ".esper";
       if (options.run !== undefined && options.events !== undefined)
         throw new InputError("expected --run or --events, got both; name one of them");
       if (options.run !== undefined && !RunId.safeParse(options.run).success)
         throw new InputError(`--run: expected the id of a run, got ${options.run.slice(0, 200)}`);
-      const recordedOnly = options.run !== undefined || options.events !== undefined;
-      const node = recordedOnly ? undefined : await nodeAddress(dataDir);
+      const node = options.events === undefined ? await nodeAddress(dataDir, run) : undefined;
       if (node === undefined) await serve(context, dataDir, options);
-      else await show(context, node, "the node's page", options.open);
+      else if (run === undefined) await show(context, node, "the node's page", options.open);
+      else await show(context, `${node}/#/time/${encodeURIComponent(run)}`, `run ${run} on the node's page`, options.open);
     });
 };

@@ -11,8 +11,8 @@ import type { CommandKind } from "../../contracts/roles.ts";
 import { blueprintOf, pruneOf, seedOf } from "./germination.ts";
 import { integerFrom, notNegative, numberList, numbersByName, unitList, wordList } from "./parse.ts";
 
-/** Which ids of a running node complete an option's value. */
-export type Completes = "seed" | "layer" | "kernel" | "policy" | "request";
+/** Which ids, of the running node or of its data directory, complete an option's value. */
+export type Completes = "seed" | "layer" | "kernel" | "blueprint" | "policy" | "request" | "escalation" | "run" | "checkpoint";
 
 export interface OptionKind {
   readonly flags: string;
@@ -123,7 +123,7 @@ export const controlKinds: readonly ControlKind[] = [
         about: "what to grow (default: dense with --width, else as configured)",
         choices: blueprintKinds,
       },
-      { flags: "--blueprint-hash <sha256>", about: "a blueprint that was submitted" },
+      { flags: "--blueprint-hash <sha256>", about: "a blueprint that was submitted", completes: "blueprint" },
       {
         flags: "--width <units>",
         about: "hidden width of the bypass: units, channels, rank or head width",
@@ -173,7 +173,7 @@ export const controlKinds: readonly ControlKind[] = [
     about: "Answer an escalation: the jury was split on this seed.",
     example: "esper ctl resolve --seed h2 --verdict keep",
     options: [
-      seed,
+      { ...seed, completes: "escalation" },
       { flags: "--verdict <verdict>", about: "what becomes of it", required: true, choices: ["keep", "cull"] },
       reason,
     ],
@@ -380,7 +380,11 @@ export const controlKinds: readonly ControlKind[] = [
         about: "its YAML configuration; services, logging and control stay the node's",
         required: true,
       },
-      { flags: "--resume <path>", about: "a checkpoint in the node's data directory, for example checkpoints/RUN" },
+      {
+        flags: "--resume <path>",
+        about: "a checkpoint in the node's data directory, for example checkpoints/RUN",
+        completes: "checkpoint",
+      },
       reason,
     ],
     fields: ({ config, resume, reason: why }, environment) => ({

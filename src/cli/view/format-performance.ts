@@ -25,6 +25,7 @@ export const formatPerformance = ({ breakers, queues }: Performance): string[] =
       ms(latency?.p99Ms),
       lastError === undefined ? missing : visible(lastError),
     ]);
+  if (queues.length === 0) return calls.toString().split("\n");
   const mailboxes = new Table({ head: ["actor", "waiting", "most", "handled", "dead", "longest ms"], style });
   for (const { actor, mailboxDepth, mailboxDepthMax, processed, deadLetters, processingMsMax } of queues)
     mailboxes.push([

@@ -8,8 +8,10 @@ export interface Sent {
   readonly kind: string;
   readonly about: string;
   readonly atMs: number;
-  readonly state: "sending" | "accepted" | "done" | "held" | "refused" | "failed";
+  readonly state: "sending" | "accepted" | "done" | "held" | "queued" | "refused" | "failed";
   readonly text: string;
+  /** Of a run that waits for its turn: what its id begins with. */
+  readonly runName?: string | undefined;
 }
 
 const sentMax = 100;
@@ -27,7 +29,11 @@ const textIn = (value: unknown, ...names: readonly string[]): string | undefined
 };
 
 const stateOf = (kind: string | undefined): Sent["state"] =>
-  kind === "accepted" || kind === "held" || kind === "refused" ? kind : kind === undefined ? "failed" : "done";
+  kind === "accepted" || kind === "held" || kind === "queued" || kind === "refused"
+    ? kind
+    : kind === undefined
+      ? "failed"
+      : "done";
 
 const wordsOf = (answer: unknown, status: number): string => {
   const code = textIn(answer, "code");
@@ -43,8 +49,8 @@ export const send = async (body: CommandBody, about: string): Promise<Sent> => {
   const id = `page-${crypto.randomUUID()}`;
   const entry = { id, kind: body.kind, about, atMs: nowMs() };
   note({ ...entry, state: "sending", text: "sent to the Gate" });
-  const finish = (state: Sent["state"], text: string): Sent => {
-    const done: Sent = { ...entry, state, text };
+  const finish = (state: Sent["state"], text: string, runName?: string): Sent => {
+    const done: Sent = { ...entry, state, text, runName };
     note(done);
     return done;
   };
@@ -60,8 +66,37 @@ export const send = async (body: CommandBody, about: string): Promise<Sent> => {
       redirect: "error",
     });
     const answer: unknown = await response.json().catch(() => undefined);
-    return finish(stateOf(textIn(answer, "kind")), wordsOf(answer, response.status));
+    return finish(stateOf(textIn(answer, "kind")), wordsOf(answer, response.status), textIn(answer, "runName"));
   } catch (error) {
     return finish("failed", `the node could not be reached: ${error instanceof Error ? error.message : String(error)}`);
   }
 };
+
+export type Answered<T> = { readonly kind: "known"; readonly value: T } | { readonly kind: "failed"; readonly reason: string };
+
+const failed = (reason: string): { readonly kind: "failed"; readonly reason: string } => ({ kind: "failed", reason });
+
+const askWith = async <T>(path: string, request: RequestInit): Promise<Answered<T>> => {
+  const bearer = token.value;
+  if (bearer === undefined) return failed("enter a token first (esper token --role operator)");
+  try {
+    const headers = { ...request.headers, authorization: `Bearer ${bearer}` };
+    const response = await fetch(path, { ...request, headers, credentials: "omit", redirect: "error" });
+    const answer: unknown = await response.json().catch(() => undefined);
+    if (!response.ok || answer === undefined) return failed(wordsOf(answer, response.status));
+    return { kind: "known", value: answer as T };
+  } catch (error) {
+    return failed(`the node could not be reached: ${error instanceof Error ? error.message : String(error)}`);
+  }
+};
+
+/** A question that changes nothing, through the Gate as well; it is not kept among the receipts. */
+export const inquire = <T>(body: CommandBody): Promise<Answered<T>> =>
+  askWith<T>("/commands", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...body, requestId: `page-${crypto.randomUUID()}` }),
+  });
+
+/** What the node offers at one of its own paths, to who holds the token. */
+export const fetchOffer = <T>(path: string): Promise<Answered<T>> => askWith<T>(path, {});

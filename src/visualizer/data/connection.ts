@@ -4,6 +4,7 @@
  */
 import { signal } from "@preact/signals";
 import type { ViewDelta, ViewSnapshot } from "../../contracts/view.ts";
+import { unpackView } from "../../view/pack.ts";
 import { after, nowMs } from "../lib/clock.ts";
 import { takeChanges, takeSnapshot } from "./store.ts";
 
@@ -50,7 +51,7 @@ export const connect = (): void => {
     source.addEventListener("snapshot", (event) => {
       const value = dataOf(event);
       if (!isSnapshot(value)) return;
-      takeSnapshot(value.state);
+      takeSnapshot(unpackView(value.state));
       arrived();
     });
     source.addEventListener("delta", (event) => {

@@ -35,6 +35,13 @@ export const listRuns = async (): Promise<readonly RecordedRun[]> => {
   return answer.runs;
 };
 
+/** Those of a run that are on the disk; none where they cannot be listed. */
+export const checkpointsOf = (runId: string): Promise<RecordedCheckpoints["checkpoints"]> =>
+  ask<RecordedCheckpoints>(`${pathOf(runId)}/checkpoints`).then(
+    (answer) => answer.checkpoints,
+    () => [],
+  );
+
 const pathOf = (runId: string): string => `/view/runs/${encodeURIComponent(runId)}`;
 
 export const seek = (to: number): void => {
@@ -57,7 +64,11 @@ export const stepEpoch = (by: number): void => {
   seek(open.placeOfEpoch(Math.max(-1, shownEpoch.value + by)));
 };
 
-export const close = (): void =>
+/** Counts loads: one that was asked for later takes the place of one that is under way. */
+let loads = 0;
+
+export const close = (): void => {
+  loads += 1;
   batch(() => {
     playing.value = false;
     recording.value = undefined;
@@ -67,21 +78,26 @@ export const close = (): void =>
     opening.value = { kind: "none" };
     showRecorded(undefined);
   });
+};
 
 /** Loads a run's log chunk by chunk and shows its end. */
 export const openRun = async (runId: string): Promise<void> => {
   close();
+  loads += 1;
+  const load = loads;
   opening.value = { kind: "loading", runId, events: 0, total: null };
   const loaded = new Recording(runId);
   try {
     let from: number | null = 0;
     while (from !== null) {
       const chunk: RecordedChunk = await ask<RecordedChunk>(`${pathOf(runId)}/events?from=${from}`);
+      if (load !== loads) return;
       loaded.add(chunk);
       opening.value = { kind: "loading", runId, events: loaded.length, total: chunk.total };
       from = chunk.next;
     }
   } catch (error) {
+    if (load !== loads) return;
     opening.value = { kind: "failed", runId, reason: error instanceof Error ? error.message : String(error) };
     return;
   }
@@ -91,10 +107,8 @@ export const openRun = async (runId: string): Promise<void> => {
     opening.value = { kind: "open", runId };
     showRecorded(loaded.stateAt(loaded.length));
   });
-  checkpoints.value = await ask<RecordedCheckpoints>(`${pathOf(runId)}/checkpoints`).then(
-    (answer) => answer.checkpoints,
-    () => [],
-  );
+  const found = await checkpointsOf(runId);
+  if (load === loads) checkpoints.value = found;
 };
 
 let lastFrameMs = 0;

@@ -34,6 +34,15 @@ const recorded = signal<ViewState | undefined>(undefined);
 /** The run that a person chose to look at; otherwise the newest. */
 export const chosenRunId = signal<string | undefined>(undefined);
 
+/** Counts what the node told, also while a recorded moment is shown. */
+const liveVersion = signal(0);
+/** The node's own state, also behind a recorded moment; whoever calls it is drawn again with each batch. */
+export const readLive = (): ViewState | undefined => {
+  void liveVersion.value;
+  const { value } = live;
+  return value === undefined ? undefined : { ...value };
+};
+
 const shown = computed(() => recorded.value ?? live.value);
 export const showsRecorded = computed(() => recorded.value !== undefined);
 export const hasLive = computed(() => live.value !== undefined);
@@ -87,7 +96,10 @@ export const takeChanges = (changes: readonly ViewChange[]): void => {
   const state = live.value;
   if (state === undefined) return;
   const touched = apply(state, changes);
-  if (recorded.value === undefined) batch(() => touch(touched));
+  batch(() => {
+    liveVersion.value += 1;
+    if (recorded.value === undefined) touch(touched);
+  });
 };
 
 /** Moves the recorded moment on. */

@@ -7,17 +7,19 @@ interface DialogProps {
   readonly open: boolean;
   readonly onClose: () => void;
   readonly wide?: boolean;
+  /** Room for two fields side by side. */
+  readonly form?: boolean;
   readonly children: ComponentChildren;
 }
 
-export const Dialog = ({ title, open, onClose, wide = false, children }: DialogProps) => {
+export const Dialog = ({ title, open, onClose, wide = false, form = false, children }: DialogProps) => {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     if (open && element.current?.open === false) element.current.showModal();
     if (!open && element.current?.open) element.current.close();
   }, [open]);
   return (
-    <dialog ref={element} class={wide ? "wide" : ""} aria-label={title} onClose={onClose}>
+    <dialog ref={element} class={wide ? "wide" : form ? "form" : ""} aria-label={title} onClose={onClose}>
       {open ? (
         <div class="inside">
           <h2>{title}</h2>

@@ -11,7 +11,13 @@ const shownMax = 3;
 const hidden = signal<ReadonlySet<string>>(new Set());
 
 export const toneOf = (state: Sent["state"]): string =>
-  state === "accepted" || state === "done" ? "good" : state === "sending" ? "" : state === "held" ? "warn" : "bad";
+  state === "accepted" || state === "done"
+    ? "good"
+    : state === "sending"
+      ? ""
+      : state === "held" || state === "queued"
+        ? "warn"
+        : "bad";
 
 const hide = (id: string): void => {
   const known = new Set(sent.value.map((each) => each.id));

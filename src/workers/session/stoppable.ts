@@ -5,16 +5,21 @@
 import { ServiceError } from "../../contracts/errors.ts";
 import type { Engine } from "../../engine/engine.ts";
 
-/** @param stop one 32-bit word, 0 until the work is to end; then `load` and `run` throw a ServiceError. */
+/** @param stop one 32-bit word, 0 until the work is to end. @throws ServiceError from then on */
+export const expectWanted = (stop: SharedArrayBuffer): void => {
+  if (Atomics.load(new Int32Array(stop), 0) !== 0) throw new ServiceError("the work was given up; ask for it again");
+};
+
+/** An engine whose `compile`, `load` and `run` throw a ServiceError once the word is set. */
 export const stoppable = (engine: Engine, stop: SharedArrayBuffer): Engine => {
-  const word = new Int32Array(stop);
-  const check = (): void => {
-    if (Atomics.load(word, 0) !== 0) throw new ServiceError("the work was given up; ask for it again");
-  };
+  const check = (): void => expectWanted(stop);
   return {
     name: engine.name,
     version: engine.version,
-    compile: (program) => engine.compile(program),
+    compile: async (program) => {
+      check();
+      return engine.compile(program);
+    },
     load: async (compiled) => {
       check();
       const executable = await engine.load(compiled);

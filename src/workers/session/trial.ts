@@ -8,7 +8,7 @@
  * K5 A program of the kernel that throws ends the window as an anomaly and nothing else.
  */
 import type { Tensor } from "../../contracts/graph.ts";
-import { type KernelMeasurement, trialFlopsUsed } from "../../contracts/measure.ts";
+import type { KernelMeasurement } from "../../contracts/measure.ts";
 import type { Work } from "../../contracts/plan.ts";
 import { trainingSteps } from "../../contracts/trial.ts";
 import type { Executable } from "../../engine/engine.ts";
@@ -209,20 +209,16 @@ export class Trial {
     if (contest === undefined) return; // K4
     contest.complete = end === "complete" && allFinite(contest.twin.tensors);
     const finite = contest.complete && allFinite(contest.grown.tensors);
+    const verdict = finite ? await measureVerdict(contest, this.#options, cost) : {};
+    const roundFlops = contestCost(this.#options, config.fineTuning.steps).totalFlops;
     window.kernel = {
       kind: "fine_tuned",
       finite,
       ...steps(),
-      ...(finite ? await measureVerdict(contest, this.#options, cost) : {}),
-      roundFits: this.#fitsTrial(contestCost(this.#options, config.fineTuning.steps).totalFlops),
+      ...verdict,
+      roundFits: this.#options.ledger.fits(roundFlops),
+      roundFlops,
     };
-  }
-
-  /** Within the run's FLOPs and the share of them that trials may take. */
-  #fitsTrial(flops: number): boolean {
-    const { ledger, config } = this.#options;
-    const share = config.budget.flopsFractionMax * ledger.flopsMax;
-    return ledger.fits(flops) && trialFlopsUsed(ledger.account) + flops <= share;
   }
 
   /** A contest that was cut short decides nothing. */

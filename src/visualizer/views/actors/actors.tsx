@@ -16,7 +16,7 @@ const breakerTones: Readonly<Record<string, string>> = { CLOSED: "good", HALF_OP
 const Breakers = ({ state }: { readonly state: ViewState }) => (
   <Card title="Circuit breakers" note={plural(state.breakers.length, "breaker")} flush scrolls>
     {state.breakers.length === 0 ? (
-      <Absence title="None told of itself yet" />
+      <Absence title={state.nodeTold ? "None told of itself yet" : "This log does not tell"} />
     ) : (
       <table class="table">
         <thead>
@@ -52,7 +52,9 @@ const letterTones: Readonly<Record<string, string>> = { waiting: "warn", retried
 
 const DeadLetters = ({ state }: { readonly state: ViewState }) => (
   <Card title="Dead letters" note={plural(state.deadLetters.length, "letter")} flush scrolls>
-    {state.deadLetters.length === 0 ? (
+    {!state.nodeTold ? (
+      <Absence title="This log does not tell" />
+    ) : state.deadLetters.length === 0 ? (
       <Absence title="No message died">
         A message that its actor cannot handle is kept here; <code>esper dlq</code> sends it again.
       </Absence>
@@ -154,11 +156,10 @@ const Supervision = () => {
       <div class="column">
         <Card title="Supervision tree" note={plural(state.actors.length, "actor")} flush class="scrolls-sideways">
           {state.actors.length === 0 ? (
-            <Absence
-              icon="actors"
-              title={state.source === "recorded" ? "A recorded run has no actors" : "The tree is not known yet"}
-            >
-              {state.source === "recorded" ? "The event log keeps what they did." : "The node tells it every second."}
+            <Absence icon="actors" title={state.source === "recorded" ? "This log does not tell" : "The tree is not known yet"}>
+              {state.source === "recorded"
+                ? "The log of a node does, which lies beside those of its runs."
+                : "The node tells it every second."}
             </Absence>
           ) : (
             <ActorTree actors={state.actors} />

@@ -72,6 +72,9 @@ const warnings: Readonly<Record<string, string>> = {
   resolve: "The jury is overruled for good.",
   veto: "The command does not happen. It can be asked for again.",
   germinate: "A trial begins at the next boundary and uses up budget.",
+  shutdown:
+    "The run that is going on is stopped with a checkpoint, what waits is dropped, and the node ends. This page then shows the last that it knew.",
+  dead_letter: "The message is given up for good: nobody will handle it.",
 };
 
 interface CommandButtonProps {

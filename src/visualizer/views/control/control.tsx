@@ -13,6 +13,9 @@ import { Card } from "../../parts/card.tsx";
 import { toneOf } from "../../parts/notices.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { CommandButton } from "./command-button.tsx";
+import { DeadLetterDesk } from "./dead-letters.tsx";
+import { Fate } from "./fate.tsx";
+import { NodeCommands } from "./node-commands.tsx";
 import { SeedCommands } from "./seed-commands.tsx";
 import { layerStanding, runStandings, type Standings } from "./standings.ts";
 import { TokenEntry } from "./token-entry.tsx";
@@ -178,22 +181,25 @@ const SiteCommands = ({ state, run, site }: { readonly state: ViewState; readonl
   );
 };
 
-const Receipt = ({ command, own }: { readonly command: ViewCommand; readonly own: boolean }) => (
+interface ReceiptProps {
+  readonly state: ViewState;
+  readonly command: ViewCommand;
+  readonly own: boolean;
+}
+
+const Receipt = ({ state, command, own }: ReceiptProps) => (
   <tr>
     <td class="num nowrap">{clockTime(command.atMs)}</td>
-    <td>
-      <span class={`chip ${toneOf(command.state)}`}>{command.state}</span>
-    </td>
     <td class="wrap">
-      <b>{command.kind}</b> {bounded(command.about, 120)}
-      <div class="soft small wrap">
-        {bounded(command.detail, 300)}
-        {command.code === null ? "" : ` (${command.code})`}
-      </div>
-    </td>
-    <td class="wrap soft">
-      {bounded(command.sender, 40)}
+      <b>{command.kind}</b>{" "}
+      {command.seedId === null ? (
+        bounded(command.about, 120)
+      ) : (
+        <a href={hrefOf("seeds", command.seedId)}>{bounded(command.about, 120)}</a>
+      )}
+      <span class="quiet small"> by {bounded(command.sender, 40)}</span>
       {own ? <span class="chip accent">here</span> : null}
+      <Fate command={command} state={state} />
     </td>
   </tr>
 );
@@ -201,15 +207,12 @@ const Receipt = ({ command, own }: { readonly command: ViewCommand; readonly own
 const Unanswered = ({ entry }: { readonly entry: Sent }) => (
   <tr>
     <td class="num nowrap">{clockTime(entry.atMs)}</td>
-    <td>
-      <span class={`chip ${toneOf(entry.state)}`}>{entry.state}</span>
-    </td>
     <td class="wrap">
-      <b>{entry.kind}</b> {bounded(entry.about, 120)}
+      <b>{entry.kind}</b> {bounded(entry.about, 120)} <span class="chip accent">here</span>
+      <div>
+        <span class={`chip ${toneOf(entry.state)}`}>{entry.state}</span>
+      </div>
       <div class="soft small wrap">{bounded(entry.text, 300)}</div>
-    </td>
-    <td>
-      <span class="chip accent">here</span>
     </td>
   </tr>
 );
@@ -226,9 +229,7 @@ const Receipts = ({ state }: { readonly state: ViewState }) => {
       <thead>
         <tr>
           <th>Time</th>
-          <th>Receipt</th>
-          <th>Command</th>
-          <th>By</th>
+          <th>Command, and what became of it</th>
         </tr>
       </thead>
       <tbody>
@@ -236,7 +237,7 @@ const Receipts = ({ state }: { readonly state: ViewState }) => {
           <Unanswered key={entry.id} entry={entry} />
         ))}
         {commands.map((command) => (
-          <Receipt key={command.requestId} command={command} own={ownIds.has(command.requestId)} />
+          <Receipt key={command.requestId} state={state} command={command} own={ownIds.has(command.requestId)} />
         ))}
       </tbody>
     </table>
@@ -262,7 +263,7 @@ const Holds = ({ run }: { readonly run: ViewRun }) => {
 };
 
 export const Control = () => {
-  const state = readState("commands", "escalations", "seeds", "host");
+  const state = readState("commands", "escalations", "seeds", "host", "deadLetters", "header");
   const run = readRun();
   if (state === undefined) return <Absence title="Nothing to steer" />;
   if (state.source === "recorded")
@@ -301,10 +302,18 @@ export const Control = () => {
             <Target state={state} run={run} />
           </Card>
         )}
+        <Card title="Node">
+          <NodeCommands state={state} standings={standings} />
+        </Card>
       </div>
-      <Card title="Receipts" note="newest first" flush scrolls class="receipts">
-        <Receipts state={state} />
-      </Card>
+      <div class="column">
+        <Card title="Receipts" note="newest first" flush scrolls class="receipts">
+          <Receipts state={state} />
+        </Card>
+        <Card title="Dead letters" flush>
+          <DeadLetterDesk state={state} standings={standings} />
+        </Card>
+      </div>
     </div>
   );
 };

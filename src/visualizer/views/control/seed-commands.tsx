@@ -1,7 +1,8 @@
 /** What may be asked of one seed now. */
 import type { ViewRun, ViewSeed, ViewState } from "../../../contracts/view.ts";
 import { bounded } from "../../lib/format.ts";
-import { CommandButton } from "./command-button.tsx";
+import { CommandButton, whyNot } from "./command-button.tsx";
+import { askGermination } from "./germination.tsx";
 import { seedStandings } from "./standings.ts";
 
 interface SeedCommandsProps {
@@ -18,6 +19,7 @@ export const SeedCommands = ({ state, run, seed }: SeedCommandsProps) => {
   const pinned = run.holds.pins.includes(seedId);
   const escalated = run.escalations.some((each) => each.seedId === seedId && each.settled === null);
   const base = { runId: run.runId };
+  const germinate = standings.get("germinate");
   return (
     <section class="commands" aria-label="Commands">
       <div class="row wraps">
@@ -25,8 +27,19 @@ export const SeedCommands = ({ state, run, seed }: SeedCommandsProps) => {
           label="Germinate"
           about={`Germinate ${name}`}
           body={{ ...base, kind: "germinate", seedId }}
-          standing={standings.get("germinate")}
+          standing={germinate}
         />
+        <button
+          type="button"
+          class="button"
+          aria-disabled={whyNot(germinate) !== undefined}
+          title={whyNot(germinate) ?? "Choose where the bypass ends, and the blueprint"}
+          onClick={() => {
+            if (whyNot(germinate) === undefined) askGermination(run, seed);
+          }}
+        >
+          Germinate as …
+        </button>
         <CommandButton
           label="Cull"
           about={`Cull ${name}`}

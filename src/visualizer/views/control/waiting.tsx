@@ -75,7 +75,13 @@ const Held = ({
       <div class="grow">
         <div class="row wraps">
           <span class="chip warn">{command.kind}</span>
-          <span class="wrap">{about}</span>
+          {command.seedId === null ? (
+            <span class="wrap">{about}</span>
+          ) : (
+            <a class="wrap" href={hrefOf("seeds", command.seedId)}>
+              {about}
+            </a>
+          )}
           <span class="quiet small">
             by {bounded(command.sender, 40)}
             {command.expiresAtMs === null ? "" : `, until ${clockTime(command.expiresAtMs)}`}

@@ -10,6 +10,7 @@ import { hrefOf, route } from "../../lib/router.ts";
 import { Absence } from "../../parts/absence.tsx";
 import { Card } from "../../parts/card.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
+import { Fate } from "../control/fate.tsx";
 import { Waiting, waitingIn } from "../control/waiting.tsx";
 import { ForecastBands } from "../seeds/forecast.tsx";
 
@@ -87,13 +88,14 @@ const Telemetry = ({ signal: measured }: { readonly signal: ViewSignal }) => (
 );
 
 interface MoreProps {
+  readonly state: ViewState;
   readonly run: ViewRun;
   readonly decision: ViewDecision;
   readonly seed: ViewSeed | undefined;
   readonly command: ViewCommand | undefined;
 }
 
-const More = ({ run, decision, seed, command }: MoreProps) => {
+const More = ({ state, run, decision, seed, command }: MoreProps) => {
   const signalNow = decision.site === null ? undefined : own(run.signals, decision.site);
   const answered = seed?.trial?.requestId === decision.requestId && decision.requestId !== null ? seed.trial : null;
   return (
@@ -117,11 +119,7 @@ const More = ({ run, decision, seed, command }: MoreProps) => {
           <dt>Decided in</dt>
           <dd>{duration(decision.latencyMs)}</dd>
           <dt>Gate's answer</dt>
-          <dd class="wrap">
-            {command === undefined
-              ? "none: no command followed"
-              : `${command.state}${command.code === null ? "" : ` (${command.code})`}: ${bounded(command.detail, 200)}`}
-          </dd>
+          <dd class="wrap">{command === undefined ? "none: no command followed" : <Fate command={command} state={state} />}</dd>
           <dt>Trace</dt>
           <dd class="mono wrap">{decision.traceId}</dd>
         </dl>
@@ -193,7 +191,7 @@ const Entry = ({
             {percent(decision.forecast.cullRisk, 0)}
           </p>
         )}
-        {open ? <More run={run} decision={decision} seed={seed} command={command} /> : null}
+        {open ? <More state={state} run={run} decision={decision} seed={seed} command={command} /> : null}
       </div>
     </li>
   );

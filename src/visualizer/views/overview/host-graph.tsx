@@ -117,6 +117,9 @@ interface LayerProps {
   readonly scale: Scale;
 }
 
+/** Of a letter of a note, on average. */
+const notePx = 5.8;
+
 const Layer = ({ run, host, index, left, right, textEnd, scale }: LayerProps) => {
   const layer = host.layers[index];
   if (layer === undefined) return null;
@@ -130,6 +133,9 @@ const Layer = ({ run, host, index, left, right, textEnd, scale }: LayerProps) =>
   const seed = here.toSorted((a, b) => b.sinceMs - a.sinceMs)[0];
   const worst = signal?.severity !== undefined && signal.severity !== null && signal.severity > 1;
   const tag = held !== "" ? held : embargo !== undefined && embargo > run.epoch ? `embargo to ${embargo}` : "";
+  const form = `${layer.kind === "conv2d" ? "conv" : layer.kind} ${shapeOf(layer.shape)}`;
+  // What is held is more than what the layer is, where there is no room for both beside the seed.
+  const fits = tag === "" || (form.length + tag.length + 3) * notePx <= right - left - 46;
   return (
     <g>
       {index > 0 ? (
@@ -137,17 +143,17 @@ const Layer = ({ run, host, index, left, right, textEnd, scale }: LayerProps) =>
       ) : null}
       <rect x={left} y={top} width={right - left} height={boxPx} rx="6" class={worst ? "layer worst" : "layer"} />
       <text x={left + 11} y={middle - 2} class="layer-name">
-        {bounded(layer.site, 14)}
+        {bounded(layer.site, here.length > 1 ? 9 : 14)}
       </text>
       <text x={left + 11} y={middle + 11} class="layer-note">
-        {`${layer.kind === "conv2d" ? "conv" : layer.kind} ${shapeOf(layer.shape)}`}
-        {tag === "" ? null : <tspan class="layer-tag"> · {tag}</tspan>}
+        {fits ? form : null}
+        {tag === "" ? null : <tspan class="layer-tag">{fits ? ` · ${tag}` : tag}</tspan>}
       </text>
       {seed !== undefined ? (
         <a class="arc" href={hrefOf("seeds", seed.seedId)} aria-label={`${bounded(seed.seedId, 60)}, ${seed.state}`}>
           <title>{`${bounded(seed.seedId, 60)}: ${seed.state}`}</title>
           {here.length > 1 ? (
-            <text x={right - 31} y={middle + 4} text-anchor="end" class="layer-note">
+            <text x={right - 31} y={middle - 2} text-anchor="end" class="layer-note">
               {`${here.length} seeds`}
             </text>
           ) : null}

@@ -54,7 +54,7 @@ export const TimeBar = () => {
           <Icon name="forward" />
         </button>
         <select
-          class="input"
+          class="input wide-only"
           aria-label="Windows a second"
           value={String(speed.value)}
           onChange={(event) => {
@@ -95,8 +95,15 @@ export const TimeBar = () => {
         <a class="button tight wide-only" href={hrefOf("time")}>
           Compare
         </a>
-        <button type="button" class="button tight" onClick={close}>
-          {canGoLive.value ? "Back to live" : "Close"}
+        <button type="button" class="button tight" aria-label={canGoLive.value ? "Back to live" : "Close"} onClick={close}>
+          {canGoLive.value ? (
+            <>
+              <span class="wide-only">Back to live</span>
+              <span class="narrow-only">Live</span>
+            </>
+          ) : (
+            "Close"
+          )}
         </button>
       </div>
     </section>

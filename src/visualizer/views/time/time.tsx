@@ -17,6 +17,7 @@ import {
   shownEpoch,
 } from "../../data/player.ts";
 import { absent, bounded, plural, short } from "../../lib/format.ts";
+import { hrefOf, route } from "../../lib/router.ts";
 import { isDark } from "../../lib/theme.ts";
 import { Absence } from "../../parts/absence.tsx";
 import { Card } from "../../parts/card.tsx";
@@ -80,15 +81,20 @@ const Runs = () => {
             <td class="num nowrap">{run.live ? <span class="chip good">in training</span> : startOf(run.runId)}</td>
             <td class="right">{short(run.bytes)}B</td>
             <td class="right">
-              <button type="button" class="button tight" onClick={() => void openRun(run.runId)}>
+              <a class="button tight" href={hrefOf("time", run.runId)} onClick={() => reopen(run.runId)}>
                 Open<span class="unseen"> {bounded(run.runId, 80)}</span>
-              </button>
+              </a>
             </td>
           </tr>
         ))}
       </tbody>
     </table>
   );
+};
+
+/** The address may name it already: then nothing changes there, and it is read again. */
+const reopen = (runId: string): void => {
+  if (route.value.target === runId) void openRun(runId);
 };
 
 const stripPx = { width: 1000, height: 64, bottom: 40 };
@@ -203,13 +209,20 @@ const Opened = () => {
 };
 
 export const Time = () => {
+  const { target } = route.value;
   useEffect(() => void refresh(), []);
   const only = listing.value.kind === "known" && listing.value.runs.length === 1 ? listing.value.runs[0] : undefined;
   const alone = standing.value === "none";
   useEffect(() => {
     // One recorded run and no node: there is nothing to choose.
-    if (alone && only !== undefined && opening.peek().kind === "none") void openRun(only.runId);
+    if (alone && only !== undefined && target === undefined && opening.peek().kind === "none") void openRun(only.runId);
   }, [alone, only?.runId]);
+  useEffect(() => {
+    // The address names a run: that one and no other.
+    if (target === undefined) return;
+    const shown = opening.peek();
+    if (shown.kind === "none" || shown.runId !== target) void openRun(target);
+  }, [target]);
   const isOpen = recording.value !== undefined;
   return (
     <div class="column time">
