@@ -39,8 +39,7 @@ describe("esper visualize", () => {
 
   for (const [name, args] of [
     ["a data directory without a node", () => ["--data-dir", dataDir]],
-    ["one run of it", () => ["--data-dir", dataDir, "--run", "r-1"]],
-    ["one run of it, named alone", () => ["r-1", "--data-dir", dataDir]],
+    ["one run of it", () => ["--data-dir", dataDir, "r-1"]],
     ["a log that somebody names", () => ["--events", file]],
   ] as const) {
     test(`${name}: the recorded run is served on loopback until Ctrl-C, and takes nothing`, async () => {
@@ -69,11 +68,10 @@ describe("esper visualize", () => {
     const empty = await mkdtemp(join(tmpdir(), "esper-visualize-empty-"));
     for (const [args, word, exit] of [
       [["--data-dir", empty], "found neither", 2],
-      [["--data-dir", dataDir, "--run", "r-9"], "recorded: r-1", 2],
-      [["--data-dir", dataDir, "--run", "../../x"], "expected the id of a run", 2],
+      [["--data-dir", dataDir, "r-9"], "recorded: r-1", 2],
+      [["--data-dir", dataDir, "../../x"], "expected the id of a run", 2],
       [["--events", join(empty, "none.jsonl")], "no such file", 4],
-      [["--run", "r-1", "--events", file], "got both", 2],
-      [["r-1", "--run", "r-2"], "expected one run", 2],
+      [["r-1", "--events", file], "got both", 2],
       [["--events", file, "--port", "99999"], "from 0 to 65535", 2],
     ] as const) {
       const { context, err } = createTestContext(noNode);

@@ -109,7 +109,6 @@ export const addVisualize = (program: Command, { context }: CommandScope): void 
     .command("visualize")
     .argument("[run]", "a run of the data directory: the page opens it, of the node that works there if there is one")
     .description("The page of a running node; or, without a node or with --events, the same page over recorded runs.")
-    .option("--run <id>", "the same as the argument")
     .option("--events <file>", "an event log (events.jsonl), wherever it lies")
     .option("--open", "open it in the browser")
     .option("--port <n>", "port for recorded runs (default: a free one)", parsePort)
@@ -117,17 +116,16 @@ export const addVisualize = (program: Command, { context }: CommandScope): void 
       "after",
       "\nExamples:\n  esper visualize --open\n  esper visualize r-20260101T120000-1a2b-grown\n  esper visualize --events .esper/runs/r-20260101T120000-1a2b-grown/events.jsonl --port 8771",
     )
-    .action(async (named: string | undefined, _: unknown, command: Command) => {
-      const given = command.optsWithGlobals<VisualizeOptions>();
-      if (named !== undefined && given.run !== undefined && named !== given.run)
-        throw new InputError("expected one run, got an argument and another --run; name one of them");
-      const run = named ?? given.run;
-      const options: VisualizeOptions = run === undefined ? given : { ...given, run };
+    .action(async (run: string | undefined, _: unknown, command: Command) => {
+      const options: VisualizeOptions = {
+        ...command.optsWithGlobals<GlobalOptions>(),
+        ...(run === undefined ? {} : { run }),
+      };
       const dataDir = options.dataDir ?? ".esper";
-      if (options.run !== undefined && options.events !== undefined)
-        throw new InputError("expected --run or --events, got both; name one of them");
-      if (options.run !== undefined && !RunId.safeParse(options.run).success)
-        throw new InputError(`--run: expected the id of a run, got ${options.run.slice(0, 200)}`);
+      if (run !== undefined && options.events !== undefined)
+        throw new InputError("expected a run or --events, got both; name one of them");
+      if (run !== undefined && !RunId.safeParse(run).success)
+        throw new InputError(`expected the id of a run, got ${run.slice(0, 200)}`);
       const node = options.events === undefined ? await nodeAddress(dataDir, run) : undefined;
       if (node === undefined) await serve(context, dataDir, options);
       else if (run === undefined) await show(context, node, "the node's page", options.open);
