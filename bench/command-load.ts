@@ -137,8 +137,8 @@ export interface LoadSizes {
 
 export const benchCommandLoad = async ({
   rates = [50, 200, "max"],
-  pairs = 15,
-  seconds = 4,
+  pairs = 8,
+  seconds = 3,
 }: LoadSizes = {}): Promise<LoadBench> => {
   const folder = await mkdtemp(join(tmpdir(), "esper-bench-load-"));
   const dataDir = join(folder, "node");

@@ -11,6 +11,7 @@
  * D7 What is refused here is told in the ledger, one entry for each login, code and minute.
  * D8 Commands begin in the order in which they came, and wait for none before them but one of the same request id. They reach whoever
  *    answers them in that order.
+ * D9 A change is handed over once, however it got its leave: sent again, let pass by an approval, or by two of them at once.
  */
 import type { MessageContext, SendOptions } from "../bus/bus.ts";
 import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
@@ -123,6 +124,8 @@ class Gate {
   readonly #refusals = createRefusalTally();
   /** Changes at work, by request id. */
   readonly #atWork = new Map<string, Promise<unknown>>();
+  /** Changes that are handed over, by their own request ids. */
+  readonly #handing = new Map<string, Promise<CommandReceipt>>();
   /** Takes the appointment back at which refusals are told. */
   #telling: (() => void) | undefined;
 
@@ -213,8 +216,26 @@ class Gate {
     void this.#outbox.flush();
   }
 
-  /** D1, D4 */
+  /** D9 */
   async #handOver(admitted: AdmittedCommand, request: GateRequest): Promise<CommandReceipt> {
+    const { command } = admitted;
+    const { requestId } = command;
+    if (commandRules[command.kind].access === "read") return this.#ask(admitted, request);
+    const underWay = this.#handing.get(requestId);
+    if (underWay !== undefined) return underWay;
+    const { runs } = this.#own;
+    const known = runs.recall(command, this.#scope.clock.nowMs());
+    if (known?.same === true) {
+      await runs.settled();
+      return known.receipt;
+    }
+    const answer = this.#ask(admitted, request).finally(() => this.#handing.delete(requestId));
+    this.#handing.set(requestId, answer);
+    return answer;
+  }
+
+  /** D1, D4 */
+  async #ask(admitted: AdmittedCommand, request: GateRequest): Promise<CommandReceipt> {
     const { command } = admitted;
     const { access, answeredBy: named } = commandRules[command.kind];
     // What the Warden lets pass of her own kinds is Kasmina's: a veto of what waits for its boundary.

@@ -88,6 +88,12 @@ const policyLoad = async (ports: LookupPorts, state: KasminaRunState, command: C
 };
 
 const policyUpdate = (state: KasminaRunState, command: Command<"policy_update">): LookedUp => {
+  if (command.policy !== undefined || command.hash !== undefined)
+    return refuse(
+      command,
+      "invalid",
+      "expected the values to change in `set` alone, got a policy or a hash; policy_load takes those",
+    );
   const before = policyToCome(state);
   if (before === undefined) return refuse(command, "unavailable", "this run has no policy that could be changed; load one");
   const changed = changePolicy(before, command.set, command.name);

@@ -9,7 +9,7 @@
  * K6 While a kernel is outstanding at its window the boundary stays open as in a pause: nothing is decided, commands are taken, and at the
  *    latest the deadlines of K5 close it.
  * K7 What a forge tells is judged by the predicates that it was ordered with; a kernel that passes is ordered to be measured.
- * K8 The first boundary stays open as in a pause until the commands that came with the run's start have their receipts.
+ * K8 The first boundary stays open until the commands that came with the run's start have their receipts. Nobody paused: it is answered as a wait.
  */
 import type { KernelTags } from "../contracts/characterization.ts";
 import { type CommandReceipt, concernsRun, type KasminaControlCommand, type RunStatus } from "../contracts/commands.ts";
@@ -164,7 +164,7 @@ class Kasmina {
     const { first } = this.#run;
     if (first?.given === false) {
       first.reached();
-      return { kind: "pause", askAgainMs: this.#own.setup.askAgainMs }; // K8
+      return { kind: "wait", outstanding: "commands", askAgainMs: this.#own.setup.askAgainMs }; // K8
     }
 
     const input = {

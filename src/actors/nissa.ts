@@ -16,6 +16,7 @@ import { describeError } from "../contracts/errors.ts";
 import { type Alert, alertsMax, type Health } from "../contracts/observed.ts";
 import type { Performance } from "../contracts/performance.ts";
 import { delay } from "../contracts/ports.ts";
+import { runIdOf } from "../contracts/run-of.ts";
 import { type SubjectName, subjectNames, subjects } from "../contracts/subjects.ts";
 import { type AlertChange, applyChange, changesOf, inOrder, type Told } from "../machines/alerts.ts";
 import { createRunStandings, type RunStandings } from "../machines/run-standing.ts";
@@ -135,14 +136,3 @@ export const startNissa = (
       beside,
     );
   });
-
-/** The run that an event belongs to. A command and its receipt say it each in their own place. */
-const runIdOf = (payload: unknown): string | undefined => {
-  if (!isRecord(payload)) return undefined;
-  const { runId, command, receipt } = payload;
-  if (typeof runId === "string") return runId;
-  if (!isRecord(command) || !isRecord(receipt) || receipt.code === "unknown_run") return undefined;
-  return typeof command.runId === "string" ? command.runId : undefined;
-};
-
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

@@ -3,7 +3,7 @@
  *
  * T1 A window is published before the next one starts, also one that was complete when an earlier generation ended.
  * T2 Training waits for no message: when Kasmina does not answer in time and only the host is in training, the host goes on.
- *    It waits where Kasmina says so: in a pause, and for a kernel that is outstanding at its window (T7).
+ *    It waits where Kasmina says so: in a pause, for a kernel that is outstanding at its window (T7), and for the commands of its start.
  * T3 A host window with an anomaly is undone before anything else happens; after `rollbacksMax` times at one place the run fails.
  * T4 A session outlives this actor: a new generation takes up the lane's session where it stands. A lost lane ends the run as
  *    `lost`, and the node resumes it from its last checkpoint as a run of its own.
@@ -48,7 +48,7 @@ class Tolaria {
   readonly #scope: ActorScope;
   readonly #run: RunContext;
   readonly #startedMs: number;
-  /** T7: the wait that is under way. */
+  /** T7: the wait that is under way; one for commands does not add up, it is told by their receipts. */
   #wait: { readonly sinceMs: number; readonly tellAfterMs: number } | undefined;
 
   constructor(scope: ActorScope, run: RunContext) {
@@ -118,7 +118,7 @@ class Tolaria {
         await this.#tell({ kind: "resumed", runId: this.#run.runId, epoch: status.epoch });
       }
       if (reply.kind === "wait") {
-        await this.#waitForKernel(reply, status.epoch);
+        await this.#waitFor(reply, status.epoch);
         continue;
       }
       const rollback = reply.plan.before.find((action) => action.kind === "rollback");
@@ -140,12 +140,12 @@ class Tolaria {
   }
 
   /** T7 */
-  async #waitForKernel({ seedId, outstanding, askAgainMs }: Wait, epoch: number): Promise<void> {
+  async #waitFor({ seedId, outstanding, askAgainMs }: Wait, epoch: number): Promise<void> {
     const nowMs = this.#scope.clock.monotonicMs();
-    this.#wait ??= { sinceMs: nowMs, tellAfterMs: tellWaitMs };
+    if (this.#wait === undefined || outstanding === "commands") this.#wait = { sinceMs: nowMs, tellAfterMs: tellWaitMs };
     const { sinceMs, tellAfterMs } = this.#wait;
     const waitedMs = nowMs - sinceMs;
-    if (waitedMs >= tellAfterMs) {
+    if (seedId !== undefined && outstanding !== "commands" && waitedMs >= tellAfterMs) {
       this.#wait = { sinceMs, tellAfterMs: 2 * tellAfterMs };
       await this.#tell({ kind: "waiting", runId: this.#run.runId, epoch, seedId, outstanding, waitedMs });
     }

@@ -64,9 +64,11 @@ const guard = (pid: number, args: readonly string[], exited: Promise<unknown>): 
     env: { PATH: process.env["PATH"] ?? "", GUARDED_PID: String(pid), GUARDED_ARGUMENTS: args.join(" ") },
   });
   shell.on("error", () => undefined); // G1: no shell
-  shell.stdin.on("error", () => undefined);
+  // Where no pipe could be opened there is none, whatever the types say: too many open files.
+  const input = shell.stdin as typeof shell.stdin | undefined;
+  input?.on("error", () => undefined);
   shell.unref();
-  void exited.then(() => shell.stdin.end("ended\n"));
+  void exited.then(() => input?.end("ended\n"));
 };
 
 const start = (binary: string, args: readonly string[]): Promise<ServerProcess> =>

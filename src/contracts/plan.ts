@@ -153,11 +153,14 @@ export const BoundaryReply = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("run"), plan: EpochPlan }),
   /** Nothing to do until a command resumes the run; asked again after the given time. */
   z.strictObject({ kind: z.literal("pause"), askAgainMs: z.int().min(1) }),
-  /** The windows that a seed leaves its kernel are over and it is still outstanding: nothing trains; asked again after the given time. */
+  /**
+   * Nothing trains; asked again after the given time. The windows that a seed leaves its kernel are over and it is still outstanding, or the
+   * commands that came with the run's start, which are no seed's, have no receipts yet.
+   */
   z.strictObject({
     kind: z.literal("wait"),
-    seedId: z.string(),
-    outstanding: z.enum(["compilation", "characterization"]),
+    seedId: z.string().optional(),
+    outstanding: z.enum(["compilation", "characterization", "commands"]),
     askAgainMs: z.int().min(1),
   }),
   z.strictObject({ kind: z.literal("stop"), reason: z.string() }),

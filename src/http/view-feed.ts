@@ -3,7 +3,8 @@
  * what happens while no server listens to the bus is told by Nissa alone.
  *
  * F1 An event is applied once, in the order of its run: while a log is read, what comes meanwhile waits for its end.
- * F2 What waits is bounded. What does not fit is in the log by the time that Nissa tells it: the log is read on from where its reading ended.
+ * F2 What waits is bounded. What does not fit is in the log of its run by the time that Nissa tells it: the log that is being read is read on from
+ *    where its reading ended, that of a run that is not known yet is read next. What is in neither is lost, and counted when Nissa tells it.
  * F3 A run that the view knows is not read again: its events came by the bus or by Nissa, whichever was first.
  * F4 After a time without a server, what the bus brings of a subject waits until Nissa tells the same: what she tells late of that time comes before it.
  */
@@ -11,6 +12,7 @@ import type { Bus, MessageContext } from "../bus/bus.ts";
 import type { Envelope } from "../contracts/envelope.ts";
 import { describeError } from "../contracts/errors.ts";
 import type { Log } from "../contracts/ports.ts";
+import { runIdOf } from "../contracts/run-of.ts";
 import type { PayloadOf } from "../contracts/subjects.ts";
 import type { ViewChange } from "../contracts/view.ts";
 import type { ViewHub } from "../view/hub.ts";
@@ -46,6 +48,11 @@ export interface ViewFeed {
 }
 
 const waitingMaxUsual = 20_000;
+/** Runs whose logs wait to be read because something of them did not fit, at most. */
+const readingMax = 64;
+/** Is in no log. */
+const progress: ViewSubject = "telemetry.run.progress";
+
 /** Events of one subject for which Nissa's word is waited for; she may be down. F4 */
 const heldMax = 256;
 
@@ -53,7 +60,7 @@ export const createViewFeed = ({ hub, reader, replay, log, waitingMax = waitingM
   /** By id: what came by both ways waits once. */
   const waiting = new Map<string, () => void>();
   const reading: string[] = [];
-  /** Runs of which something did not fit. */
+  /** Something of the run whose log is being read did not fit. */
   let overflowed = false;
 
   /** Resolves with the place where the log ended. */
@@ -109,21 +116,26 @@ export const createViewFeed = ({ hub, reader, replay, log, waitingMax = waitingM
     behind.delete(subject);
     for (const take of held?.values() ?? []) take();
   };
-  const enter = (subject: string, payload: unknown, id: string, take: () => void): void => {
+  /** F2: whether what does not fit is read from a log that is yet to be read to its end. */
+  const inLog = (subject: string, payload: unknown): boolean => {
+    const runId = subject === progress ? undefined : runIdOf(payload);
+    if (runId === undefined) return false;
+    if (runId === reading[0]) overflowed = true;
+    else if (reading.length < readingMax) bring([runId]); // F3
+    return reading.includes(runId);
+  };
+  const enter = (subject: string, payload: unknown, id: string, take: () => void, byNissa: boolean): void => {
     if (reader.hasRead(id)) return; // F1
     bringPast(subject, payload);
     if (reading.length === 0) take();
     else if (waiting.size < waitingMax || waiting.has(id)) waiting.set(id, take);
-    else {
-      overflowed = true; // F2
-      // What is in no log is lost with it.
-      if (subject === "telemetry.run.progress") reader.missed();
-    }
+    // Nissa tells all but progress, sooner or later: it is counted once.
+    else if (!inLog(subject, payload) && (byNissa || subject === progress)) reader.missed(); // F2
   };
   return {
     take: (subject, payload, { id, sentAtMs, traceId }) => {
       const take = (): void =>
-        enter(subject, payload, id, () => hub.take(reader.changesOf(subject, payload, { id, atMs: sentAtMs, traceId })));
+        enter(subject, payload, id, () => hub.take(reader.changesOf(subject, payload, { id, atMs: sentAtMs, traceId })), false);
       const held = behind.get(subject);
       if (held === undefined) take();
       else if (held.set(id, take).size >= heldMax) release(subject);
@@ -131,14 +143,13 @@ export const createViewFeed = ({ hub, reader, replay, log, waitingMax = waitingM
     tell: (envelope) => {
       const { subject, payload, id } = envelope;
       // Progress is told by the next, and is in no log.
-      if (!isViewSubject(subject) || subject === "telemetry.run.progress") return;
-      enter(subject, payload, id, () => hub.take(reader.read(envelope)));
+      if (!isViewSubject(subject) || subject === progress) return;
+      enter(subject, payload, id, () => hub.take(reader.read(envelope)), true);
       if (behind.get(subject)?.has(id) === true) release(subject); // F4
     },
     listen: (runIds) => {
       if (runIds.some((runId) => reader.knows(runId)))
-        for (const subject of viewSubjects)
-          if (subject !== "telemetry.run.progress" && !behind.has(subject)) behind.set(subject, new Map());
+        for (const subject of viewSubjects) if (subject !== progress && !behind.has(subject)) behind.set(subject, new Map());
       bring(runIds);
     },
   };

@@ -1,7 +1,7 @@
 /**
  * What the page reads: the live view as a stream, and recorded runs. Nothing here changes anything; commands go to the Gate.
  *
- * W1 At most `streamsMax` streams at once; each ends with the server.
+ * W1 At most `streamsMax` streams at once; each ends with the server, and who asks for the head alone holds none.
  * W2 A page that comes back with the id of its last event goes on from there.
  * W3 A stream is a sink of the hub: how much waits for a slow page is bounded there, and nobody waits for it here.
  */
@@ -43,6 +43,8 @@ const openStream = (reply: FastifyReply): ViewSink & { readonly end: (event: str
   };
 };
 
+/** A page that takes nothing for so long gives up its place among those that read recorded runs. */
+const stalledMs = 120_000;
 const noNode = "expected a node behind this page, there are recorded runs only";
 const runParams = (request: FastifyRequest): string | undefined => {
   const { params } = request;
@@ -81,6 +83,8 @@ export const viewRoutes: FastifyPluginAsync<{ readonly view: ViewPorts | undefin
   app.get("/view/stream", (request, reply) => {
     if (live === undefined) return sendProblem(reply, 404, noNode);
     if (signal.aborted) return sendProblem(reply, 503, "the node ends");
+    // Only asks whether there is a stream: it would be held open for nobody.
+    if (request.method === "HEAD") return reply.headers(streamHead).send();
     if (open.size >= streamsMax)
       return sendProblem(reply, 503, `expected at most ${streamsMax} streams at once (services.http.streamsMax); close a page`); // W1
     const sink = openStream(reply);
@@ -117,6 +121,7 @@ export const viewRoutes: FastifyPluginAsync<{ readonly view: ViewPorts | undefin
     if (from === undefined) return sendProblem(reply, 400, "expected `from` as the answer before named it in `next`, or none");
     const pieces = runId === undefined ? undefined : await recorded.events(runId, from);
     if (pieces === undefined) return sendProblem(reply, 404, "expected a recorded run; /view/runs lists them");
+    reply.raw.setTimeout(stalledMs, () => void reply.raw.destroy());
     return sendZipped(request, reply, pieces);
   });
 

@@ -61,8 +61,8 @@ const boundaryRetryMs = 250;
 const boundaryAttemptsMax = 40;
 const askAgainMs = 200;
 const settleMsMax = 10_000;
-/** Of a run that was told to end: the step under way, its boundary and its checkpoint. */
-const endMsMax = 60_000;
+/** Of a run that was told to end: the step under way, its boundary, its checkpoint, and the test data if it had come to them. */
+const endMsMax = 600_000;
 
 /** Runs the arm to its end; a training thread that dies is replaced and the run resumed from its last checkpoint. */
 export const runArm = async (options: ArmOptions): Promise<ToldRun> => {
@@ -192,6 +192,14 @@ const runOnce = async (options: ArmOptions): Promise<End> => {
     stores.runs.finishRun(runId, { kind: kind === "lost" ? "failed" : kind, reason }, []);
     stores.runs.prune(options.clock.nowMs());
     return end;
+  } catch (error) {
+    const reason = describeError(error);
+    try {
+      stores.runs.finishRun(runId, { kind: "failed", reason }, []);
+    } catch (cause) {
+      options.note(`the end of ${runId} could not be stored: ${describeError(cause)}`);
+    }
+    throw error;
   } finally {
     unwatch();
     over.abort();

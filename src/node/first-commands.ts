@@ -3,7 +3,8 @@
  *
  * F1 Each is asked for in its order, once the run answers commands, and before its first boundary is decided.
  * F2 Its request id follows from the start's and the run's: asked again it is the same request.
- * F3 What nobody answers is tried a bounded number of times; then the run goes on without it, and that is told.
+ * F3 What nobody answers, or no connection is had for, is tried a bounded number of times; then the run goes on without it, and that is told.
+ * F4 They count among the asker's commands of the minute. Past its limit they wait for the next one, as the refusal says; not for a second.
  */
 import type { FirstBoundary } from "../actors/run-context.ts";
 import type { Bus } from "../bus/bus.ts";
@@ -33,6 +34,8 @@ export interface FirstPorts {
 
 const attemptsMax = 20;
 const againMs = 250;
+/** F4: a window of the limit, and what clocks and a busy node add. */
+const rateMsMax = 65_000;
 
 /** F2: the end of a run's id tells its arm, and how often its lane was lost. */
 export const firstRequestId = (requestId: string, runId: string, n: number): string =>
@@ -45,23 +48,41 @@ export const firstIdProblem = (requestId: string): string | undefined =>
     ? undefined
     : `expected a shorter requestId for a start with first commands, whose ids begin with it; got ${requestId.length} characters`;
 
+type Refused = Extract<CommandReceipt, { kind: "refused" }>;
+
 /** Answers that say nothing about the command. */
-const passes = (receipt: CommandReceipt): boolean =>
-  receipt.kind === "refused" && (receipt.code === "no_run" || receipt.code === "unavailable");
+const passing: readonly Refused["code"][] = ["no_run", "unavailable", "rate"];
+
+/** What became of one attempt: what is told of the command, or why it is made again. */
+type Attempt = { readonly told: string } | { readonly why: string; readonly rate?: Refused };
 
 const giveAll = async ({ requestId, by, commands }: FirstAsked, ports: FirstPorts): Promise<void> => {
   const { runId, clock, timeoutMs, signal, note } = ports;
-  const bus = await ports.connect();
+  let bus: Bus | undefined;
+  const attempt = async (command: KasminaControlCommand): Promise<Attempt> => {
+    try {
+      bus ??= await ports.connect();
+    } catch (error) {
+      return { why: describeError(error) };
+    }
+    const outcome = await bus.request("control.gate.first", { by, command }, { timeoutMs });
+    if (outcome.kind !== "reply") return { why: outcome.reason };
+    const { value } = outcome;
+    if (value.kind !== "refused") return { told: value.kind };
+    if (!passing.includes(value.code)) return { told: `refused (${value.code}): ${value.reason}` };
+    return { why: value.reason, ...(value.code === "rate" ? { rate: value } : {}) };
+  };
   const give = async (command: KasminaControlCommand): Promise<string> => {
-    for (let attempt = 1; ; attempt += 1) {
-      const outcome = await bus.request("control.gate.first", { by, command }, { timeoutMs });
-      if (outcome.kind === "reply" && !passes(outcome.value)) {
-        const { value } = outcome;
-        return value.kind === "refused" ? `refused (${value.code}): ${value.reason}` : value.kind;
-      }
-      const why = outcome.kind !== "reply" ? outcome.reason : outcome.value.kind === "refused" ? outcome.value.reason : "";
-      if (attempt >= attemptsMax) return `without a receipt: ${why}`; // F3
-      await delay(clock, againMs, signal);
+    let [failed, ratedMs] = [0, 0];
+    for (;;) {
+      const made = await attempt(command);
+      if ("told" in made) return made.told;
+      const { why, rate } = made;
+      const waitMs = Math.max(againMs, rate?.retryAfterMs ?? againMs);
+      if (rate === undefined) failed += 1;
+      else ratedMs += waitMs;
+      if (failed >= attemptsMax || ratedMs > rateMsMax) return `without a receipt: ${why}`; // F3 F4
+      await delay(clock, waitMs, signal);
     }
   };
   try {
@@ -70,7 +91,7 @@ const giveAll = async ({ requestId, by, commands }: FirstAsked, ports: FirstPort
       note(`${runId}: ${first.kind} came with its start: ${await give(command)}`);
     }
   } finally {
-    await bus.close();
+    await bus?.close();
   }
 };
 

@@ -6,70 +6,22 @@
  * R3 No piece of an answer keeps the thread for long: between two, others have their turn.
  * R4 A line that is torn or no event gives nothing; it never hides those after it.
  * R5 What the node's own log tells of the time of the run stands between the run's events where it happened; what it told before comes first.
+ * R6 At most `recordedReadersMax` answers are made at once, and as many readers are kept between answers; whoever comes meanwhile waits.
  */
 import { basename, join } from "node:path";
 import type { ViewConfig } from "../contracts/config-view.ts";
-import { Envelope } from "../contracts/envelope.ts";
+import type { Envelope } from "../contracts/envelope.ts";
 import type { Clock } from "../contracts/ports.ts";
-import type { RecordedCheckpoints, RecordedRun, ViewChange } from "../contracts/view.ts";
+import type { RecordedCheckpoints, RecordedRun } from "../contracts/view.ts";
 import type { Replayed } from "../http/view-feed.ts";
 import type { RecordedRuns } from "../http/view-ports.ts";
 import type { FileSystem } from "../store/file-system.ts";
 import type { ViewReader } from "../view/read-event.ts";
-import { isOfNode, RecordedReader } from "../view/recorded-reader.ts";
+import { linesFrom, takingTurns } from "./log-lines.ts";
+import { openStory, type Story } from "./recorded-story.ts";
+import { createTurnstile } from "./turnstile.ts";
 
-/** Work between two turns of others. */
-const turnMs = 6;
-const readBytes = 1_048_576;
-/** A line that is longer is no event of ours: it is passed over. */
-const lineBytesMax = 67_108_864;
 const runsMax = 1_000;
-const newline = 0x0a;
-
-interface Line {
-  readonly envelope: Envelope | undefined;
-  /** Place of the line after it. */
-  readonly end: number;
-}
-
-const parseLine = (bytes: Uint8Array): Envelope | undefined => {
-  try {
-    const parsed = Envelope.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined; // R4
-  }
-};
-
-/** The whole lines of a file from a place on. */
-async function* linesFrom(fileSystem: FileSystem, file: string, from: number): AsyncGenerator<Line> {
-  let rest: Uint8Array = new Uint8Array();
-  let place = from;
-  for (let offset = from; ; ) {
-    const chunk = await fileSystem.read(file, offset, readBytes);
-    if (chunk.length === 0) return;
-    offset += chunk.length;
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let stop = bytes.indexOf(newline); stop >= 0; stop = bytes.indexOf(newline, start)) {
-      place += stop + 1 - start;
-      yield { envelope: parseLine(bytes.subarray(start, stop)), end: place };
-      start = stop + 1;
-    }
-    rest = bytes.length - start > lineBytesMax ? new Uint8Array() : bytes.subarray(start);
-  }
-}
-
-/** R3: waits for the next turn when this one has lasted long enough. */
-const takingTurns = (clock: Clock): (() => Promise<void> | undefined) => {
-  let since = clock.monotonicMs();
-  return () => {
-    if (clock.monotonicMs() - since < turnMs) return undefined;
-    return new Promise<void>((resolve) => clock.schedule(0, resolve)).then(() => {
-      since = clock.monotonicMs();
-    });
-  };
-};
 
 /** The log of a run from a place to its end so far as changes, through a reader that goes on with what comes next. */
 export async function* replayLog(
@@ -86,21 +38,6 @@ export async function* replayLog(
     await turn();
   }
 }
-
-/** Events of the node that are shown with one run, at most: the newest. */
-const nodeEventsMax = 20_000;
-
-/** R5: what the node's log tells up to a time, oldest first. */
-const nodeEvents = async (fileSystem: FileSystem, clock: Clock, file: string): Promise<readonly Envelope[]> => {
-  const events: Envelope[] = [];
-  const turn = takingTurns(clock);
-  for await (const { envelope } of linesFrom(fileSystem, file, 0)) {
-    if (envelope !== undefined && isOfNode(envelope)) events.push(envelope);
-    if (events.length >= 2 * nodeEventsMax) events.splice(0, nodeEventsMax);
-    await turn();
-  }
-  return events.slice(-nodeEventsMax).sort((a, b) => a.sentAtMs - b.sentAtMs);
-};
 
 /** The window that an event is about; undefined when it says none. */
 const epochIn = ({ payload }: Envelope): number | undefined => {
@@ -131,96 +68,85 @@ interface Ready {
   readonly epoch: number;
 }
 
-/** R5: a run's events with those of the node between them. */
-class Story {
-  readonly #reader = new RecordedReader();
-  readonly #node: readonly Envelope[] | undefined;
-  #place = 0;
-  #began = false;
-
-  /** Undefined: nothing is known of the node. */
-  constructor(node: readonly Envelope[] | undefined) {
-    this.#node = node;
-  }
-
-  read(event: Envelope): readonly ViewChange[] {
-    const node = this.#node;
-    if (node === undefined) return this.#reader.read(event);
-    const changes: ViewChange[] = [];
-    const from = this.#place;
-    while ((node[this.#place]?.sentAtMs ?? Number.POSITIVE_INFINITY) <= event.sentAtMs) this.#place += 1;
-    const due = node.slice(from, this.#place);
-    if (this.#began) for (const each of due) changes.push(...this.#reader.read(each));
-    else changes.push(...this.#reader.begin(due));
-    this.#began = true;
-    return [...changes, ...this.#reader.read(event)];
-  }
-}
-
 export const createRecordedRuns = (options: RecordedOptions): RecordedRuns => {
   const { fileSystem, clock, config, logOf, list } = options;
   const ready = new Map<string, Ready>();
-  const keep = (key: string, standing: Ready): void => {
+  const drop = async (key: string): Promise<void> => {
+    const standing = ready.get(key);
     ready.delete(key);
+    await standing?.story.close();
+  };
+  /** R6 */
+  const keep = async (key: string, standing: Ready): Promise<void> => {
+    await drop(key);
     ready.set(key, standing);
-    for (const oldest of ready.keys()) {
-      if (ready.size <= config.recordedReadersMax) return;
-      ready.delete(oldest);
-    }
+    for (const oldest of [...ready.keys()].slice(0, Math.max(0, ready.size - config.recordedReadersMax))) await drop(oldest);
   };
-  const storyOf = async (): Promise<Story> => {
-    const { nodeLog } = options;
-    const known = nodeLog !== undefined && (await fileSystem.stat(nodeLog))?.kind === "file";
-    return new Story(known ? await nodeEvents(fileSystem, clock, nodeLog) : undefined);
-  };
+  const turnstile = createTurnstile(config.recordedReadersMax);
   /** R2 */
   const readerAt = async (file: string, from: number): Promise<Ready> => {
     const key = `${file} ${from}`;
     const known = ready.get(key);
     if (known !== undefined) {
       ready.delete(key);
+      known.story.goOn();
       return known;
     }
-    const story = await storyOf();
+    const story = await openStory(fileSystem, clock, options.nodeLog);
     let epoch = 0;
     if (from === 0) return { story, epoch };
-    const turn = takingTurns(clock);
-    for await (const { envelope, end } of linesFrom(fileSystem, file, 0)) {
-      if (end > from) break;
-      if (envelope !== undefined) {
-        story.read(envelope);
-        epoch = epochIn(envelope) ?? epoch;
+    try {
+      const turn = takingTurns(clock);
+      for await (const { envelope, end } of linesFrom(fileSystem, file, 0)) {
+        if (end > from) break;
+        if (envelope !== undefined) {
+          await story.read(envelope);
+          epoch = epochIn(envelope) ?? epoch;
+        }
+        await turn();
       }
-      await turn();
+    } catch (error) {
+      await story.close();
+      throw error;
     }
     return { story, epoch };
   };
 
   /** R1 */
   async function* pieces(runId: string, file: string, from: number): AsyncGenerator<string> {
-    const { story, epoch: before } = await readerAt(file, from);
-    const epochs: number[] = [];
-    const at: number[] = [];
-    let epoch = before;
-    let next: number | null = null;
-    const turn = takingTurns(clock);
-    yield `{"runId":${JSON.stringify(runId)},"from":${from},"changes":[`;
-    for await (const { envelope, end } of linesFrom(fileSystem, file, from)) {
-      const changes = envelope === undefined ? [] : story.read(envelope);
-      if (envelope !== undefined && changes.length > 0) {
-        epoch = epochIn(envelope) ?? epoch;
-        yield `${epochs.length === 0 ? "" : ","}${JSON.stringify(changes)}`;
-        epochs.push(epoch);
-        at.push(envelope.sentAtMs);
+    const leave = await turnstile.enter(); // R6
+    let story: Story | undefined;
+    try {
+      // Whoever went away while he waited is found out here, before his log is read.
+      yield `{"runId":${JSON.stringify(runId)},"from":${from},"changes":[`;
+      const standing = await readerAt(file, from);
+      story = standing.story;
+      const epochs: number[] = [];
+      const at: number[] = [];
+      let { epoch } = standing;
+      let next: number | null = null;
+      const turn = takingTurns(clock);
+      for await (const { envelope, end } of linesFrom(fileSystem, file, from)) {
+        const changes = envelope === undefined ? [] : await story.read(envelope);
+        if (envelope !== undefined && changes.length > 0) {
+          epoch = epochIn(envelope) ?? epoch;
+          yield `${epochs.length === 0 ? "" : ","}${JSON.stringify(changes)}`;
+          epochs.push(epoch);
+          at.push(envelope.sentAtMs);
+        }
+        if (epochs.length >= config.chunkEventsMax || end - from >= config.chunkBytesMax) {
+          next = end;
+          await keep(`${file} ${end}`, { story, epoch });
+          story = undefined;
+          break;
+        }
+        await turn();
       }
-      if (epochs.length >= config.chunkEventsMax || end - from >= config.chunkBytesMax) {
-        next = end;
-        keep(`${file} ${end}`, { story, epoch });
-        break;
-      }
-      await turn();
+      yield `],"epochs":${JSON.stringify(epochs)},"at":${JSON.stringify(at)},"next":${JSON.stringify(next)},"total":${next === null && from === 0 ? epochs.length : null}}`;
+    } finally {
+      await story?.close();
+      leave();
     }
-    yield `],"epochs":${JSON.stringify(epochs)},"at":${JSON.stringify(at)},"next":${JSON.stringify(next)},"total":${next === null && from === 0 ? epochs.length : null}}`;
   }
 
   return {

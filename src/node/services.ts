@@ -39,7 +39,7 @@ import { healthOf } from "./health.ts";
 import { createLiveView } from "./live-view.ts";
 import { createLostStreams } from "./lost-streams.ts";
 import { machineName } from "./machine.ts";
-import { offeredConfigs } from "./offered-configs.ts";
+import { createOfferedConfigs } from "./offered-configs.ts";
 import { performanceOf } from "./performance.ts";
 import { sketchBlueprint } from "./sketch-blueprint.ts";
 import type { Stores } from "./stores.ts";
@@ -150,7 +150,7 @@ export const startServices = async (options: ServicesOptions): Promise<Services>
         ...scope,
         artifacts,
         view: { ...view, signal: scope.signal },
-        configs: () => offeredConfigs(config),
+        configs: createOfferedConfigs(config),
         config: services.http,
         entropy,
         dataDir,

@@ -1,14 +1,16 @@
 /**
  * Ends the process from whatever it is doing, and takes its signals.
  *
- * E1 The process ends at most `haltMsMax` later. Threads inside a native engine finish their step first, because `process.exit` amid it aborts
- *    with a message of the engine's.
- * E2 Where they do not in time, the process dies of a signal, which asks no thread. For a shell an interrupted one ends with 130 either way.
+ * E1 The process ends at most `haltMsMax` later, one that succeeded at most `doneMsMax` later. Threads inside a native engine finish their step
+ *    first, because `process.exit` amid it aborts with a message of the engine's.
+ * E2 Where they do not in time, the process dies of a signal, which asks no thread. For a shell an interrupted one ends with 130 either way;
+ *    one that succeeded would end as failed, so it waits for longer.
  * E3 One Ctrl-C is one interrupt: who starts Esper by another program (npm) may have the same key sent twice, by the terminal and by that program.
  */
 import { type Clock, delay } from "../contracts/ports.ts";
 
 const haltMsMax = 1_000;
+const doneMsMax = 30_000;
 const interruptedCode = 130;
 /** Two presses of a person are further apart. */
 const sameKeyMs = 80;
@@ -21,7 +23,7 @@ export interface EndOptions {
 
 /** Never returns to the caller's work; what is printed must have been written before. */
 export const endProcess = async (code: number, { clock, halt }: EndOptions): Promise<void> => {
-  const late = delay(clock, haltMsMax).then(() => false);
+  const late = delay(clock, code === 0 ? doneMsMax : haltMsMax).then(() => false);
   const halted = halt().then(
     () => true,
     () => false,

@@ -345,9 +345,9 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     },
     close: () => {
       if (!driver.open) return;
-      commitGroup();
-      // The driver's statements keep the log open: without this all would stay in `-wal`, and a copy of the file alone would be empty.
       try {
+        commitGroup();
+        // The driver's statements keep the log open: without this all would stay in `-wal`, and a copy of the file alone would be empty.
         guarded(() => prepare("PRAGMA wal_checkpoint(TRUNCATE)").get());
       } finally {
         driver.close();

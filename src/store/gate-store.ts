@@ -73,20 +73,23 @@ export const createGateStore = ({
         cache.set(login, window);
         return true;
       }
-      return database.transaction(() => {
+      const reserved = { startMs: window.startMs, count: count + Math.max(1, Math.floor(ahead)) - 1 };
+      const kept = database.transaction(() => {
         if (counted(login) === undefined && !hasRoom(nowMs)) return false;
-        const reserved = { startMs: window.startMs, count: count + Math.max(1, Math.floor(ahead)) - 1 };
         sql.upsert.run(login, reserved.startMs, reserved.count); // W1
-        written.set(login, reserved);
-        cache.set(login, window);
         return true;
       });
+      if (!kept) return false;
+      written.set(login, reserved);
+      cache.set(login, window);
+      return true;
     },
-    settle: () =>
+    settle: () => {
       database.transaction(() => {
         for (const [login, { startMs, count }] of cache)
           if (written.get(login)?.count !== count && written.has(login)) sql.upsert.run(login, startMs, count);
-        written.clear();
-      }),
+      });
+      written.clear();
+    },
   };
 };

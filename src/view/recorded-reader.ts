@@ -45,14 +45,17 @@ const unmeasured = {
 export class RecordedReader {
   readonly #reader = new ViewReader();
   readonly #actors = new Map<string, ViewActor>();
+  readonly #stood = emptyView("recorded");
+
+  /** N2: an event of the node from before the run began. */
+  before(event: Envelope): void {
+    applyChanges(this.#stood, this.#reader.read(event));
+    this.#note(event);
+  }
 
   /** N2: what a run begins with. */
-  begin(before: readonly Envelope[]): readonly ViewChange[] {
-    const stood = emptyView("recorded");
-    for (const event of before) {
-      applyChanges(stood, this.#reader.read(event));
-      this.#note(event);
-    }
+  begin(): readonly ViewChange[] {
+    const stood = this.#stood;
     return [
       { k: "nodeTold" },
       { k: "actors", actors: [...this.#actors.values()] },

@@ -2,7 +2,8 @@
  * Piscina pools whose threads may die, and the files that their threads start from.
  *
  * P1 What waited for a thread is told when it dies, at work, idle or before it was up.
- * P2 No thread is ended from here while it loads or is at work: amid a call of a native engine the whole process would abort.
+ * P2 No thread is ended from here while it loads or is at work: amid a call of a native engine the whole process would abort. What is asked
+ *    for while threads are renewed waits for the new ones.
  * P3 A pool that is closed begins nothing more.
  */
 import { createRequire } from "node:module";
@@ -53,6 +54,7 @@ export const openPool = (options: PoolOptions, stopWork: () => () => void): Pool
   /** Threads by whether they are up. */
   const loading = new WeakMap<Worker, Promise<void>>();
   let closed: string | undefined;
+  let renewing: Promise<void> | undefined;
 
   const giveUpAll = (reason: string): void => {
     for (const giveUp of waiting) giveUp(reason);
@@ -67,8 +69,9 @@ export const openPool = (options: PoolOptions, stopWork: () => () => void): Pool
   watchThreads();
   pool.on("error", (error: unknown) => giveUpAll(describeError(error))); // P1
 
-  const run: Pool["run"] = (task, runOptions = {}) =>
-    new Promise((resolve) => {
+  const run: Pool["run"] = async (task, runOptions = {}) => {
+    while (renewing !== undefined) await renewing; // P2
+    return new Promise((resolve) => {
       if (closed !== undefined) return resolve({ kind: "lost", reason: `the lane takes no more work: ${closed}` }); // P3
       const settleOnce = (outcome: LaneOutcome<TaskReply<unknown>>): void => {
         waiting.delete(giveUp);
@@ -84,6 +87,7 @@ export const openPool = (options: PoolOptions, stopWork: () => () => void): Pool
       working.add(work);
       void work.finally(() => working.delete(work));
     });
+  };
 
   /** P2 */
   const quiesce = async (reason: string): Promise<void> => {
@@ -93,8 +97,13 @@ export const openPool = (options: PoolOptions, stopWork: () => () => void): Pool
     await Promise.all(watchThreads());
     undo();
   };
+  const renewThreads = async (reason: string): Promise<void> => {
+    await quiesce(reason);
+    await Promise.all(pool.threads.map((thread) => thread.terminate()));
+  };
   const destroy = async (reason: string): Promise<void> => {
     closed ??= reason;
+    await renewing;
     await quiesce(reason);
     await pool.destroy();
     withdraw();
@@ -103,9 +112,11 @@ export const openPool = (options: PoolOptions, stopWork: () => () => void): Pool
 
   return {
     run,
-    renew: async (reason) => {
-      await quiesce(reason);
-      await Promise.all(pool.threads.map((thread) => thread.terminate()));
+    renew: (reason) => {
+      renewing ??= renewThreads(reason).finally(() => {
+        renewing = undefined;
+      });
+      return renewing;
     },
     destroy,
   };

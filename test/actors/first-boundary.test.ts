@@ -40,10 +40,10 @@ test("K8: it stays open until they have their receipts, takes them meanwhile, an
     return asked;
   };
   expect(await send()).toMatchObject({ value: { kind: "refused", code: "no_run" } });
-  expect([await ask(), await ask()]).toEqual(["pause", "pause"]);
+  expect([await ask(), await ask()]).toEqual(["wait", "wait"]);
   expect(reached).toBe(2);
   expect(await send()).toMatchObject({ value: { kind: "accepted", appliesAtEpoch: 1 } });
-  expect(await ask()).toBe("pause");
+  expect(await ask()).toBe("wait");
   first.given = true;
   expect(await ask()).toBe("run");
   expect(runs.pendingCommands(runId)).toEqual([]);

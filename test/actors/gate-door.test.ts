@@ -6,7 +6,7 @@ import { ControlConfig } from "../../src/contracts/config.ts";
 import type { RefusedCommands } from "../../src/contracts/ledger.ts";
 import type { PersonRole } from "../../src/contracts/roles.ts";
 import { type answerers, commandKinds, commandRules } from "../../src/contracts/roles.ts";
-import type { WardenVerdict } from "../../src/contracts/subjects.ts";
+import type { AdmittedCommand, WardenVerdict } from "../../src/contracts/subjects.ts";
 import { minuteMs } from "../../src/machines/gate.ts";
 import { createRefusalTally } from "../../src/machines/refusal-tally.ts";
 import { createGateStore } from "../../src/store/gate-store.ts";
@@ -17,7 +17,7 @@ import type { Sent } from "./control.ts";
 import { createActorWorld, gate as door } from "./support.ts";
 
 /** The Gate, and everybody behind it played by the test. */
-const start = async (review?: () => Promise<unknown>, reviewsAtOnceMax = 1) => {
+const start = async (review?: (asked: AdmittedCommand) => Promise<WardenVerdict | undefined>, reviewsAtOnceMax = 1) => {
   const world = createActorWorld(2_000);
   const database = temporaryDatabase();
   const ledger = testLedger(database);
@@ -33,8 +33,8 @@ const start = async (review?: () => Promise<unknown>, reviewsAtOnceMax = 1) => {
   await warden.respond(
     "control.warden.reviews",
     async (asked): Promise<WardenVerdict> => {
-      await review?.();
-      return { kind: "pass", admitted: { by: asked.by, command: asked.command } };
+      const admitted = { by: asked.by, command: asked.command };
+      return (await review?.(admitted)) ?? { kind: "pass", admitted };
     },
     { atOnceMax: reviewsAtOnceMax },
   );
@@ -111,7 +111,7 @@ describe("D7 what the Gate refuses", () => {
 describe("D8 changes", () => {
   it("go on in the order in which they came, and none waits for the one before it", async () => {
     const closed = door();
-    const { broker, clock, answered } = await start(() => closed.passed, 64);
+    const { broker, clock, answered } = await start(() => closed.passed.then(() => undefined), 64);
     const operator = await broker.connect("operator");
     const names = Array.from({ length: 9 }, (_, n) => `s${n}`);
     const asked = names.map((requestId, n) =>
@@ -130,7 +130,7 @@ describe("D8 changes", () => {
     let reviews = 0;
     const { broker, clock } = await start(() => {
       reviews += 1;
-      return closed.passed;
+      return closed.passed.then(() => undefined);
     }, 64);
     const operator = await broker.connect("operator");
     const load = { kind: "kernel_status", requestId: "k", hash: "a".repeat(64), status: "withdrawn" } as Sent;
@@ -148,10 +148,32 @@ describe("D8 changes", () => {
   });
 });
 
+describe("D9 a change that was held", () => {
+  it("is handed over once, whoever approves it, and whether its sender asks again meanwhile or later", async () => {
+    const held: AdmittedCommand = {
+      by: { principal: "ada", role: "developer", transport: "http" },
+      command: { kind: "kernel_status", requestId: "x", hash: "a".repeat(64), status: "withdrawn", reason: "test" },
+    };
+    const { broker, clock, answered } = await start(async ({ command }) => {
+      if (command.kind !== "approve") return undefined;
+      return { kind: "release", admitted: held, receipt: { kind: "done", requestId: command.requestId, detail: "approved" } };
+    }, 64);
+    const operator = await broker.connect("operator");
+    const ask = (command: Sent) => operator.request("control.kasmina.commands", command, { timeoutMs: 60_000 });
+    const approve = (requestId: string) => ask({ kind: "approve", requestId, target: "x" });
+    const asked = [approve("y1"), approve("y2"), ask(held.command as Sent)];
+    await clock.advance(100);
+    const late = approve("y3");
+    await clock.advance(100);
+    for (const outcome of await Promise.all([...asked, late])) expect(outcome).toMatchObject({ value: { kind: "done" } });
+    expect(answered).toEqual(["kernel_status control.urza.admitted"]);
+  });
+});
+
 describe("D8 a question", () => {
   it("is answered while a change before it waits for the Warden", async () => {
     const closed = door();
-    const { broker, clock, answered } = await start(() => closed.passed);
+    const { broker, clock, answered } = await start(() => closed.passed.then(() => undefined));
     const operator = await broker.connect("operator");
     const order: string[] = [];
     const change = operator

@@ -155,3 +155,24 @@ describe("T1 a window that an earlier generation could not tell", () => {
     expect(world.told()).toEqual(world.told().map((_, i) => i + 1));
   });
 });
+
+it("T2 the commands of its start are waited for, and nobody is told of a pause", async () => {
+  const world = await start();
+  const kasmina = await world.as("kasmina");
+  let given = false;
+  const answers = await kasmina.respond(
+    "control.kasmina.boundary",
+    async ({ status }): Promise<ReplyOf<"control.kasmina.boundary">> =>
+      given
+        ? { kind: "run", plan: plan(status.epoch + 1, { kind: "host", steps: 7 }) }
+        : { kind: "wait", outstanding: "commands", askAgainMs: 200 },
+  );
+  await world.begin();
+  await world.clock.advance(20_000);
+  expect(world.plans).toEqual([]);
+  given = true;
+  await world.clock.advance(5_000);
+  expect(world.plans.length).toBeGreaterThan(2);
+  expect(world.sent("system.events.run").map(({ kind }) => kind)).toEqual(["started"]);
+  await answers.close();
+});

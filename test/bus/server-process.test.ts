@@ -75,3 +75,34 @@ it.runIf(process.platform === "linux")("G2 the guard ends with the program", asy
   expect(await exited).toEqual({ code: null, signal: "SIGKILL" });
   await until(() => guardsOf(pid).length === 0);
 });
+
+it.runIf(process.platform === "linux")(
+  "G1 where there is no room for the guard's pipe, the program is started without a guard",
+  async () => {
+    // Starting a program takes no place among the open files once it runs; the guard's pipe does.
+    const code = `import { openSync } from "node:fs";
+    import { systemProcesses } from ${source};
+    const warm = await systemProcesses.start("true", []);
+    await warm.exited;
+    const held = [];
+    const starting = systemProcesses.start("sleep", ["300.9"]);
+    try { for (;;) held.push(openSync("/dev/null", "r")); } catch (error) { if (error.code !== "EMFILE") throw error; }
+    const { pid } = await starting;
+    process.stdout.write(String(pid) + "\\n");
+    process.kill(pid, "SIGKILL");`;
+    const parent = spawn(
+      "/bin/sh",
+      ["-c", 'ulimit -n 256; exec "$0" "$@"', process.execPath, "--import", "tsx", "--input-type=module", "-e", code],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    started.push(parent.pid!);
+    let [output, errors] = ["", ""];
+    parent.stdout.on("data", (text) => (output += String(text)));
+    parent.stderr.on("data", (text) => (errors += String(text)));
+    const exit = await new Promise((resolve) => parent.once("close", resolve));
+    expect([exit, errors]).toEqual([0, ""]);
+    expect(output).toMatch(/^\d+\n$/);
+  },
+);

@@ -213,6 +213,7 @@ describe("the policy", () => {
     const standing = async () => (await as("governance", { kind: "governance" })).learning.changesToday;
     expect(await refusal({ kind: "policy_update", set: { "trigger.confidenceMin": 0.8 } }, "operator")).toBe("forbidden");
     expect(await refusal({ kind: "policy_update", set: { "trigger.nothing": 1 } })).toBe("invalid");
+    expect(await refusal({ kind: "policy_update", set: { "trigger.confidenceMin": 0.8 }, hash: "a".repeat(64) })).toBe("invalid");
     expect(await standing()).toBe(0);
     const before = await as("policy", { kind: "policy" });
     const changed = await ask({ kind: "policy_update", set: { "trigger.confidenceMin": 0.95 }, name: "bolder" });

@@ -115,6 +115,21 @@ describe("the Gate's counts", () => {
     expect(windowsOf(database).counted("observer:bo")).toEqual({ startMs: 61_000, count: 2 });
   });
 
+  it("W1 what the disk refused was not counted ahead", () => {
+    const database = temporaryDatabase();
+    const store = windowsOf(database);
+    const refusing = database.prepare(
+      "CREATE TRIGGER refuse BEFORE INSERT ON gate_windows BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    );
+    refusing.run();
+    const count = (n: number): boolean => store.count("operator:ada", { startMs: 1_000, count: n }, 1_000, 50);
+    expect(() => count(1)).toThrow("the disk is full");
+    expect(() => count(2)).toThrow("the disk is full");
+    database.prepare("DROP TRIGGER refuse").run();
+    expect(count(2)).toBe(true);
+    expect(windowsOf(database).counted("operator:ada")?.count).toBe(51);
+  });
+
   it("W2 a login that was forgotten to make room is written down anew when it comes back", () => {
     const database = temporaryDatabase();
     const store = createGateStore({ database, loginsMax: 1 });

@@ -74,7 +74,11 @@ const setUp = async (logged: readonly Envelope[] = [], waitingMax?: number, whil
   };
   const write = (events: readonly Envelope[]): void =>
     appendFileSync(fileOf("r-1"), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
-  return { write, feed, hub, serve, until, reads: () => reads };
+  const writeTo = async (runId: string, events: readonly Envelope[]): Promise<void> => {
+    await mkdir(join(folder, runId), { recursive: true });
+    appendFileSync(fileOf(runId), events.map((event) => `${JSON.stringify(event)}\n`).join(""));
+  };
+  return { write, writeTo, feed, hub, serve, until, reads: () => reads };
 };
 
 describe("the feed", () => {
@@ -128,6 +132,31 @@ describe("the feed", () => {
     const wanted = stateOf([...past, ...coming]);
     expect(await until(({ events }) => events >= wanted.events)).toEqual(wanted);
     expect(findRun(hub.state, "r-1")?.series.epochs).toEqual(Array.from({ length: 41 }, (_, index) => index + 1));
+  });
+
+  test("F2: what does not fit of a run that is not known is read from its log; of one that is, and of the node, it is counted as lost", async () => {
+    const [past, other] = [
+      [started("r-1", 3), windowOf("r-1", 1)],
+      [started("r-2", 3), windowOf("r-2", 1), windowOf("r-2", 2)],
+    ];
+    const known = [windowOf("r-0", 2), windowOf("r-0", 3)];
+    const node = envelope("system.events.supervision", { kind: "restarting", child: "http", detail: "in 100 ms: http" });
+    const late = [...other, ...known, node];
+    const { serve, until, writeTo, hub, feed } = await setUp(past, 1, () => {
+      for (const event of late) bus(event);
+      for (const event of late) feed.tell(event);
+    });
+    await writeTo("r-2", other);
+    const bus = await serve([]);
+    for (const event of [started("r-0", 3), windowOf("r-0", 1)]) bus(event);
+    feed.listen(["r-1"]);
+    await until((state) => findRun(state, "r-1") !== undefined);
+    for (let turns = 0; turns < 200; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(findRun(hub.state, "r-2")?.series.epochs).toEqual([1, 2]);
+    expect(findRun(hub.state, "r-0")?.series.epochs).toEqual([1]);
+    // Two windows of a run that is known, and one event of the node: each once, though it came twice.
+    expect(hub.state.unreadable).toBe(3);
+    expect(hub.state.supervision).toEqual([]);
   });
 
   test("F4: no server listened for a while: what Nissa tells of that time comes before what the bus brings since, and nothing is lost", async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import type { RecordedChunk, ViewState } from "../../src/contracts/view.ts";
 import type { RecordedRuns } from "../../src/http/view-ports.ts";
 import { recordedFile, recordedIn } from "../../src/node/recorded-runs.ts";
 import { createSystemClock } from "../../src/ports/system.ts";
-import { nodeFileSystem } from "../../src/store/file-system.ts";
+import { type FileSystem, nodeFileSystem } from "../../src/store/file-system.ts";
 import { applyChanges, emptyView } from "../../src/view/reduce.ts";
 import { Recording } from "../../src/visualizer/data/recording.ts";
 import { envelope, started, windowOf } from "./support.ts";
@@ -104,6 +104,72 @@ describe("what the node did, in a recorded run", () => {
       for await (const piece of (await recordedIn(dataDir, given, () => []).events("r-1", chunk.from)) ?? []) text += piece;
       expect(JSON.parse(text)).toEqual(chunk);
     }
+  });
+
+  test("R5, T1: an old run is told what was then, however much the node told since; of that no more is read than it takes", async () => {
+    const { node, run } = story();
+    const since = Array.from({ length: 45_000 }, (_, index) => up("tamiyo", index + 3));
+    const { dataDir } = await written([...node, ...since], run);
+    let bytes = 0;
+    const fileSystem: FileSystem = {
+      ...nodeFileSystem,
+      read: async (path, offset, length) => {
+        const read = await nodeFileSystem.read(path, offset, length);
+        if (path === join(dataDir, "events.jsonl")) bytes += read.length;
+        return read;
+      },
+    };
+    const stateOf = async (runs: RecordedRuns): Promise<ViewState> => {
+      const state = emptyView("recorded");
+      for (const { changes } of await chunksOf(runs)) for (const each of changes) applyChanges(state, each);
+      return state;
+    };
+    const state = await stateOf(recordedIn(dataDir, { fileSystem, clock, config }, () => []));
+    const alone = await written(node, run);
+    const wanted = await stateOf(recordedIn(alone.dataDir, { fileSystem: nodeFileSystem, clock, config }, () => []));
+    expect(standing(state).map(([id]) => id)).toEqual(["oona", "tamiyo"]);
+    expect(state).toEqual(wanted);
+    expect(bytes).toBeLessThanOrEqual(1_048_576);
+  });
+
+  test("T3: who reads on is told what the node's log gained meanwhile", async () => {
+    const { node, run } = story();
+    const more = Array.from({ length: 20 }, (_, index) => windowOf("r-1", index + 4));
+    const gained = told("exited", "tamiyo", "crashed again");
+    const last = windowOf("r-1", 24);
+    const { dataDir } = await written(node, [...run, ...more, last]);
+    const runs = recordedIn(dataDir, { fileSystem: nodeFileSystem, clock, config: { ...config, chunkEventsMax: 10 } }, () => []);
+    const chunks: RecordedChunk[] = [];
+    for (let from: number | null = 0; from !== null; ) {
+      let text = "";
+      for await (const piece of (await runs.events("r-1", from)) ?? []) text += piece;
+      chunks.push(JSON.parse(text) as RecordedChunk);
+      from = chunks.at(-1)?.next ?? null;
+      if (chunks.length === 1) await appendFile(join(dataDir, "events.jsonl"), `${JSON.stringify(gained)}\n`);
+    }
+    const state = emptyView("recorded");
+    for (const { changes } of chunks) for (const each of changes) applyChanges(state, each);
+    expect(standing(state)[1]).toEqual(["tamiyo", "failed", 2]);
+  });
+
+  test("R6: no more answers are made at once than readers are kept; who is left in the middle makes room", async () => {
+    const { node, run } = story();
+    const { dataDir } = await written(node, run);
+    const given = { fileSystem: nodeFileSystem, clock, config: { ...config, recordedReadersMax: 1 } };
+    const runs = recordedIn(dataDir, given, () => []);
+    const open = async (): Promise<AsyncIterator<string>> => (await runs.events("r-1", 0))![Symbol.asyncIterator]();
+    const [first, second, third] = [await open(), await open(), await open()];
+    const order: string[] = [];
+    await first.next();
+    const begins = second.next().then(() => order.push("second begins"));
+    for (let turns = 0; turns < 500; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    order.push("first is left");
+    await first.return?.();
+    await begins;
+    expect(order).toEqual(["first is left", "second begins"]);
+    await second.return?.();
+    expect((await third.next()).value).toContain('"runId":"r-1"');
+    await third.return?.();
   });
 
   test("a log without that of its node says that nothing is known of it", async () => {

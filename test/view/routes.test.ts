@@ -163,6 +163,17 @@ describe("the stream", () => {
     for (const page of [...pages, fourth]) page.close();
   });
 
+  test("W1: who asks for the head alone is answered at once and holds no place", async () => {
+    const { port } = await serve(await folder(), {}, 1);
+    for (let n = 0; n < 3; n += 1) {
+      const head = await fetch(`http://127.0.0.1:${port}/view/stream`, { method: "HEAD" });
+      expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
+    }
+    const stream = await fetch(`http://127.0.0.1:${port}/view/stream`);
+    expect(stream.status).toBe(200);
+    await stream.body?.cancel();
+  });
+
   test("W1: every stream ends with the server, and says so", async () => {
     const { port, abort } = await serve(await folder());
     const page = await listen(port);

@@ -91,9 +91,11 @@ export const laneContract = (name: string, createTraining: () => TrainingLane, c
       const snapshot = done(await lane.snapshot(spec.runId));
       const running = lane.run(hostWindow(2, 900_000), {});
       while (table.windowStep < 1) await new Promise((resolve) => setImmediate(resolve));
-      await lane.abort();
+      const aborted = lane.abort();
+      const asked = lane.status(spec.runId);
+      await aborted;
       expect(await running).toMatchObject({ kind: "lost" });
-      expect(await lane.status(spec.runId)).toMatchObject({ kind: "lost" });
+      expect(await asked).toMatchObject({ kind: "lost", reason: expect.stringContaining("holds no session") });
       expect(done(await lane.open({ ...request(table), spec: long })).epoch).toBe(0);
       expect(done(await lane.restore(spec.runId, snapshot, {})).epoch).toBe(1);
       const { durationMs: _, ...second } = done(await lane.run(hostWindow(2), {}));
