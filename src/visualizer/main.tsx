@@ -5,8 +5,10 @@ import "./page.css";
 import "./views.css";
 import { App } from "./app.tsx";
 import { connect } from "./data/connection.ts";
+import { forgetOldVNodes } from "./lib/old-vnodes.ts";
 import { followAddress } from "./lib/router.ts";
 
+forgetOldVNodes();
 followAddress();
 connect();
 const root = document.getElementById("page");
