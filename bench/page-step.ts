@@ -67,7 +67,7 @@ const stretch = async (
   return { stepMs: median(stepMs), frames };
 };
 
-export const benchStep = async (folder: string, { rounds = 14, stretchMs = 6_000 } = {}): Promise<StepBench> => {
+export const benchStep = async (folder: string, { rounds = 6, stretchMs = 6_000 } = {}): Promise<StepBench> => {
   const node = await startPageServer("node", folder);
   const other = await startPageServer("hub", folder);
   const { browser, close } = await startBrowser({ nice: true });

@@ -12,6 +12,7 @@
  * D8 Commands begin in the order in which they came, and wait for none before them but one of the same request id. They reach whoever
  *    answers them in that order.
  * D9 A change is handed over once, however it got its leave: sent again, let pass by an approval, or by two of them at once.
+ * D10 Where more events wait to be sent than can be, people's changes are refused for the moment: a flood of them does not end a run.
  */
 import type { MessageContext, SendOptions } from "../bus/bus.ts";
 import type { CommandReceipt, KasminaControlCommand, RefusalCode } from "../contracts/commands.ts";
@@ -177,6 +178,9 @@ class Gate {
     if (!kept) return refusal(command, "rate", `more than ${control.loginsMax} logins send commands; try again in a minute`);
     const { access, answeredBy } = commandRules[command.kind];
     if (access === "read" && answeredBy !== "warden") return this.#handOver({ by, command }, request);
+    // The room that is left is for what runs tell by themselves.
+    if (access === "change" && by.role !== "controller" && runs.isCrowded())
+      return refusal(command, "unavailable", "more events wait to be sent than can be; nothing was done, try again in a moment");
     const review = await this.#scope.bus.request("control.warden.reviews", { by, command }, this.#until(request));
     if (review.kind !== "reply")
       return refusal(command, "unavailable", `the Warden gave no answer (${review.kind}): ${review.reason}`);

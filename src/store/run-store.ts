@@ -166,6 +166,8 @@ export interface RunStore {
   pendingOutbox(limit: number): readonly StoredMessage[];
   /** Durable with the commands of the same turn (R10): what is forgotten in a crash is sent once more, under the same id. */
   markSent(ids: readonly number[], nowMs: number): void;
+  /** R8: more than half of what may wait does, so that whoever can wait should. */
+  isCrowded(): boolean;
   /**
    * R11. Messages on these subjects that were sent at `sinceMs` or later, or ever, wait again; not those that nobody needs after
    * their deadline.

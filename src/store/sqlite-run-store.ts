@@ -320,6 +320,7 @@ export const createRunStore = (options: RunStoreOptions): RunStore => {
         };
       }),
     sentAgain: () => generation,
+    isCrowded: () => 2 * integer(sql.countUnsent.get() ?? {}, "count") > outboxMessagesMax,
     markSent: (ids, nowMs) => {
       database.grouped(() => {
         for (const id of ids) sql.markSent.run(Math.round(nowMs), id); // R6

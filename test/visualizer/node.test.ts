@@ -86,6 +86,7 @@ test(
     await page.getByRole("combobox", { name: "Seed" }).press("Enter");
     await page.locator('.commands [data-command="pin"]').click();
     const pin = await node.until("system.events.command", ({ command }) => command.kind === "pin");
+    expect(pin.command).toMatchObject({ target: "seed:h3" });
     expect(pin).toMatchObject({ sender: "ada", role: "operator", transport: "http", receipt: { kind: "accepted" } });
     await page.locator(".chip", { hasText: "seed:h3 is pinned" }).waitFor();
     const receipts = (await page.getByLabel("Receipts").allInnerTexts()).join("\n");

@@ -121,6 +121,8 @@ const Limit = ({ run, standings }: { readonly run: ViewRun; readonly standings: 
 /** Holds, pins and commands for one layer or seed. */
 const Target = ({ state, run }: { readonly state: ViewState; readonly run: ViewRun }) => {
   const [chosen, setChosen] = useState("");
+  /** What is being typed: the page is drawn anew meanwhile, and must not write over it. */
+  const [typed, setTyped] = useState<string>();
   const inTrial = run.activeSeedId ?? "";
   const seedId = chosen !== "" ? chosen : inTrial !== "" ? inTrial : (run.seeds[0]?.seedId ?? "");
   const seed = findSeed(run, seedId);
@@ -132,8 +134,12 @@ const Target = ({ state, run }: { readonly state: ViewState; readonly run: ViewR
           class="input"
           list="seed-names"
           aria-label="Seed"
-          value={seedId}
-          onChange={(event) => setChosen(event.currentTarget.value.trim())}
+          value={typed ?? seedId}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+          onChange={(event) => {
+            setChosen(event.currentTarget.value.trim());
+            setTyped(undefined);
+          }}
         />
         <datalist id="seed-names">
           {run.seeds.slice(0, seedNamesMax).map((each) => (
