@@ -1,23 +1,11 @@
 /** The events of a busy run, window after window without end, as the bus brings them: losses, signals, trials, decisions, commands, alerts, checkpoints. */
 import { MorphogeneticConfig } from "../src/contracts/config-morphogenetic.ts";
 import type { Envelope } from "../src/contracts/envelope.ts";
-import type { LifecycleState } from "../src/contracts/lifecycle-table.ts";
+import { way as life } from "./page-load.ts";
 
 const runId = "bench-busy";
 const layers = 12;
 const sites = [...Array.from({ length: layers }, (_, index) => `h${index + 1}`), "output"];
-
-const life: readonly LifecycleState[] = [
-  "GERMINATED",
-  "LOADING",
-  "TRAINING",
-  "GRAFTING",
-  "STABILIZATION",
-  "EVALUATING",
-  "FINE_TUNING",
-  "CULLED",
-  "DORMANT",
-];
 
 const host = {
   name: "mlp",

@@ -38,7 +38,8 @@ export const plant = ({ layers, perLayer }: LoadShape): ViewChange[] => {
   ];
 };
 
-const way: readonly LifecycleState[] = [
+/** A trial that is culled, from DORMANT back to it. */
+export const way: readonly LifecycleState[] = [
   "GERMINATED",
   "LOADING",
   "TRAINING",

@@ -1,35 +1,18 @@
 /** Time travel on a whole node: a recorded run is opened by its address and run again from a checkpoint with another decision. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { readTokenKey, tokenKeyFile } from "../../src/http/token-key.ts";
 import { mintToken } from "../../src/http/tokens.ts";
-import { payloadsOf, readLog, smallConfig, startNode, temporaryFolder } from "../e2e/support.ts";
-import { launchBrowser, openPage } from "./browser.ts";
+import { payloadsOf, readLog, smallConfig, startNode } from "../e2e/support.ts";
+import { openPage } from "./browser.ts";
+import { actionMsMax, pageOnNode, testMsMax } from "./page-on-node.ts";
 
-// A whole node, a browser and a busy machine.
-const testMsMax = 300_000;
-const actionMsMax = 90_000;
-
-let browser: Browser;
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-
-beforeAll(async () => {
-  const page = fileURLToPath(new URL("../../dist/page/index.html", import.meta.url));
-  if (!existsSync(page)) throw new Error("expected the page in dist/page, found none; `npm run build` makes it");
-  [browser, folder] = await Promise.all([launchBrowser(), temporaryFolder()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await folder?.remove();
-});
+const started = pageOnNode();
 
 test(
   "a run is opened by its address, branched with the seed spared, watched; then the node is ended from the page",
   async () => {
+    const { browser, folder } = started();
     const dataDir = join(folder.path, "data");
     const config = smallConfig(dataDir, {
       checkpoint: { everyEpochs: 1, keep: 60 },

@@ -1,35 +1,18 @@
 /** The page on a whole node that trains: what it sees is what happens, and what a person asks on it happens. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { readTokenKey, tokenKeyFile } from "../../src/http/token-key.ts";
 import { mintToken } from "../../src/http/tokens.ts";
-import { patientForge, smallConfig, startNode, temporaryFolder } from "../e2e/support.ts";
-import { launchBrowser, openPage } from "./browser.ts";
+import { patientForge, smallConfig, startNode } from "../e2e/support.ts";
+import { openPage } from "./browser.ts";
+import { actionMsMax, pageOnNode, testMsMax } from "./page-on-node.ts";
 
-// A whole node, a browser and a busy machine.
-const testMsMax = 300_000;
-const actionMsMax = 90_000;
-
-let browser: Browser;
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-
-beforeAll(async () => {
-  const page = fileURLToPath(new URL("../../dist/page/index.html", import.meta.url));
-  if (!existsSync(page)) throw new Error("expected the page in dist/page, found none; `npm run build` makes it");
-  [browser, folder] = await Promise.all([launchBrowser(), temporaryFolder()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await folder?.remove();
-});
+const started = pageOnNode();
 
 test(
   "a run is watched, a seed culled, the run paused and resumed, a seed pinned: each with its receipt and its event",
   async () => {
+    const { browser, folder } = started();
     const dataDir = join(folder.path, "data");
     const config = smallConfig(dataDir, {
       optimization: { epochs: 400, epochSteps: 47 },

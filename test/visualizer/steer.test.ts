@@ -1,36 +1,19 @@
 /** Steering on a whole node by the page: a germination with its span and blueprint, held, approved by another, and followed to its effect. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { PersonRole } from "../../src/contracts/roles.ts";
 import { readTokenKey, tokenKeyFile } from "../../src/http/token-key.ts";
 import { mintToken } from "../../src/http/tokens.ts";
-import { patientForge, smallConfig, startNode, temporaryFolder } from "../e2e/support.ts";
-import { launchBrowser, openPage } from "./browser.ts";
+import { patientForge, smallConfig, startNode } from "../e2e/support.ts";
+import { openPage } from "./browser.ts";
+import { actionMsMax, pageOnNode, testMsMax } from "./page-on-node.ts";
 
-// A whole node, a browser and a busy machine.
-const testMsMax = 300_000;
-const actionMsMax = 90_000;
-
-let browser: Browser;
-let folder: Awaited<ReturnType<typeof temporaryFolder>>;
-
-beforeAll(async () => {
-  const page = fileURLToPath(new URL("../../dist/page/index.html", import.meta.url));
-  if (!existsSync(page)) throw new Error("expected the page in dist/page, found none; `npm run build` makes it");
-  [browser, folder] = await Promise.all([launchBrowser(), temporaryFolder()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await folder?.remove();
-});
+const started = pageOnNode();
 
 test(
   "a germination with a span and a blueprint waits for another's word, and its receipt goes on to its effect",
   async () => {
+    const { browser, folder } = started();
     const dataDir = join(folder.path, "data");
     const node = startNode(
       smallConfig(dataDir, {
